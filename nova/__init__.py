@@ -1,0 +1,1 @@
+"""Compute, and with it networks and volumes."""
