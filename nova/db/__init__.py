@@ -1,0 +1,1 @@
+"""Nova's tables: one file per aggregate, the model and every query on it."""

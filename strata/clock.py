@@ -1,0 +1,50 @@
+"""Time, so that tests can hold it still.
+
+Wall-clock times are aware UTC datetimes.  Decisions between hosts (leases,
+heartbeats) never use this clock but the database's (``Database.now``).
+"""
+
+import datetime
+import time
+import uuid
+
+UTC = datetime.timezone.utc
+
+
+class Clock:
+    """The real clock; a test passes ``strata.testing.clock.FrozenClock`` in its place."""
+
+    def now(self) -> datetime.datetime:
+        """The time of day, aware, in UTC, to the microsecond."""
+        return datetime.datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Seconds that never run backwards."""
+        return time.monotonic()
+
+
+CLOCK = Clock()
+
+
+def iso(moment: datetime.datetime | None) -> str | None:
+    """``2026-11-22T18:00:00Z``, the form that compute and image bodies use."""
+    return moment and moment.strftime('%Y-%m-%dT%H:%M:%SZ')
+
+
+def iso_micro(moment: datetime.datetime | None) -> str | None:
+    """``2026-11-22T18:00:00.000000``: the zoneless form of compute's admin resources."""
+    return moment and moment.strftime('%Y-%m-%dT%H:%M:%S.%f')
+
+
+def parse(text: str) -> datetime.datetime:
+    """An aware UTC datetime from any ISO 8601 form; one without a zone is taken as UTC.
+
+    Raises ``ValueError`` if the text is no time.
+    """
+    moment = datetime.datetime.fromisoformat(text.strip().replace(' ', 'T', 1))
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def new_uuid() -> str:
+    """A random UUID in its dashed form, 36 characters."""
+    return str(uuid.uuid4())

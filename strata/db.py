@@ -1,0 +1,329 @@
+"""The database of one service: transactions, column types, compare-and-swap, pages.
+
+A ``Database`` is passed around; none is global.  ``transaction()`` writes,
+``reading()`` reads; both yield an SQLAlchemy session, always called ``tx``,
+so that the extent of a transaction is visible where it is used.
+
+SQLite blocks the whole process, so a write transaction there is taken under
+a green lock and must not switch greenlets: no HTTP, no cast, no tpool inside.
+"""
+
+import contextlib
+import datetime
+import functools
+import logging
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+from sqlalchemy.dialects import mysql
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm.attributes import set_committed_value
+
+from strata import clock, errors, green
+
+LOG = logging.getLogger(__name__)
+Result = TypeVar('Result')
+
+#: how constraints are called, so that migrations can name them on every database
+NAMING = {'ix': 'ix_%(table_name)s_%(column_0_N_name)s', 'uq': 'uq_%(table_name)s_%(column_0_N_name)s',
+          'fk': 'fk_%(table_name)s_%(column_0_N_name)s', 'pk': 'pk_%(table_name)s'}
+
+#: an identifier: a UUID, dashed or not
+Id = sa.String(64)
+
+
+class Duplicate(errors.Conflict):
+    """A unique constraint refused the row; ``details['constraint']`` is the database's word on it."""
+
+    message = 'The resource exists already.'
+
+
+class Dangling(errors.Conflict):
+    """A foreign key refused: what is referred to is gone, or what goes is still referred to."""
+
+    message = 'The resource refers to another that is gone, or is still referred to.'
+
+
+class Time(sa.types.TypeDecorator[datetime.datetime]):
+    """An aware UTC time to the microsecond, on every database."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
+        if dialect.name in ('mysql', 'mariadb'):
+            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
+        return dialect.type_descriptor(sa.DateTime(timezone=dialect.name == 'postgresql'))
+
+    def process_bind_param(self, value: datetime.datetime | None, dialect: sa.Dialect) -> Any:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError('a time without a zone')
+        value = value.astimezone(clock.UTC)
+        return value if dialect.name == 'postgresql' else value.replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime.datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=clock.UTC) if value.tzinfo is None else value.astimezone(clock.UTC)
+
+
+class Json(sa.types.TypeDecorator[Any]):
+    """Any JSON value, kept as text; ``None`` is SQL's NULL."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
+        if dialect.name in ('mysql', 'mariadb'):
+            return dialect.type_descriptor(mysql.LONGTEXT())
+        return dialect.type_descriptor(sa.Text())
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        return None if value is None else orjson.dumps(value, default=str).decode()
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
+        return None if value is None else orjson.loads(value)
+
+
+def metadata() -> sa.MetaData:
+    """The metadata of a service's declarative base, with our constraint names."""
+    return sa.MetaData(naming_convention=NAMING)
+
+
+class Database:
+    """One service's database.
+
+    ``url`` is an SQLAlchemy URL for SQLite, MySQL/MariaDB or PostgreSQL;
+    ``pool`` bounds the connections; ``retries`` bounds ``retried``.
+    """
+
+    def __init__(self, url: str, *, pool: int = 20, retries: int = 10,
+                 clock: clock.Clock = clock.CLOCK) -> None:
+        self.url = sa.engine.make_url(url)
+        self.dialect = self.url.get_backend_name()
+        self.retries = retries
+        self.clock = clock
+        self.engine = _engine(self.url, pool)
+        self._sessions = sessionmaker(self.engine, expire_on_commit=False, autoflush=True)
+        self._writing = green.Semaphore(1) if self.dialect == 'sqlite' else None
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """One write transaction: commits on leaving, rolls back on an exception.
+
+        Raises ``errors.Transient`` on deadlock or a lost connection (see
+        ``retried``), ``Duplicate`` and ``Dangling`` for broken constraints,
+        ``errors.Unavailable`` if the database cannot be reached.
+        """
+        with self._lock(), self._session(write=True) as tx:
+            yield tx
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Session]:
+        """One read-only transaction: a snapshot on SQLite, READ COMMITTED elsewhere."""
+        with self._session(write=False) as tx:
+            yield tx
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        if self._writing is None:
+            yield
+        else:
+            with self._writing, green.no_switch('an SQLite transaction'):
+                yield
+
+    @contextlib.contextmanager
+    def _session(self, *, write: bool) -> Iterator[Session]:
+        committing = False
+        with self._sessions() as tx:
+            try:
+                tx.connection(execution_options={'strata_write': write})
+                yield tx
+                if write:
+                    tx.flush()
+                    committing = True
+                    tx.commit()
+            except exc.DBAPIError as error:
+                tx.rollback()
+                raise _translated(error, committing) from error
+            except exc.TimeoutError as error:
+                raise errors.Unavailable(service='The database pool') from error
+
+    def now(self, tx: Session) -> datetime.datetime:
+        """The database's clock, the one that leases and heartbeats are judged by."""
+        if self.dialect == 'sqlite':
+            return self.clock.now()      # the same host by nature
+        word = 'clock_timestamp()' if self.dialect == 'postgresql' else 'UTC_TIMESTAMP(6)'
+        moment = tx.execute(sa.text(f'SELECT {word}')).scalar_one()
+        return moment.astimezone(clock.UTC) if moment.tzinfo else moment.replace(tzinfo=clock.UTC)
+
+    def create_all(self, tables: sa.MetaData) -> None:
+        """Make the tables as the models say; for tests.  Production migrates (``strata.migrate``)."""
+        tables.create_all(self.engine)
+
+    def dispose(self) -> None:
+        """Close the pooled connections (a forked child calls it before its first use)."""
+        self.engine.dispose()
+
+    def retried(self, function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
+        """Call a function that opens whole transactions, again as long as the database asks for it."""
+        for attempt in range(self.retries + 1):
+            try:
+                return function(*args, **kwargs)
+            except errors.Transient:
+                if attempt == self.retries:
+                    raise
+                LOG.debug('%s met a deadlock; trying again', function.__qualname__)
+                green.sleep(random.uniform(0, 0.01 * 2 ** min(attempt, 6)))
+        raise AssertionError('unreachable')
+
+
+def retried(function: Callable[..., Result]) -> Callable[..., Result]:
+    """Decorate a function or method whose first argument has, or is, a ``db``.
+
+    The function must be whole: what it did before the deadlock is rolled back
+    and done again.
+    """
+    @functools.wraps(function)
+    def again(first: Any, *args: Any, **kwargs: Any) -> Result:
+        database = first if isinstance(first, Database) else first.db
+        return database.retried(function, first, *args, **kwargs)
+    return again
+
+
+def _engine(url: sa.URL, pool: int) -> sa.Engine:
+    if url.get_backend_name() == 'sqlite':
+        if not url.database or url.database == ':memory:':
+            raise errors.Invalid('[database] connection: SQLite needs a file, not :memory:')
+        engine = sa.create_engine(url, pool_size=pool, max_overflow=0, poolclass=sa.QueuePool,
+                                  connect_args={'check_same_thread': False, 'timeout': 10})
+        event.listen(engine, 'connect', _prepare_sqlite)
+        event.listen(engine, 'begin', _begin_sqlite)
+        return engine
+    options: dict[str, Any] = {'isolation_level': 'READ COMMITTED', 'pool_size': pool, 'max_overflow': 0,
+                               'pool_recycle': 1800, 'pool_timeout': 30, 'pool_use_lifo': True}
+    if url.get_backend_name() in ('mysql', 'mariadb'):
+        url = url.update_query_dict({'charset': 'utf8mb4'})
+        engine = sa.create_engine(url, **options)
+        event.listen(engine, 'connect', _prepare_mysql)
+        return engine
+    return sa.create_engine(url, **options)
+
+
+def _prepare_sqlite(connection: Any, record: object) -> None:
+    connection.isolation_level = None      # we say BEGIN ourselves
+    for pragma in ('journal_mode=WAL', 'synchronous=FULL', 'foreign_keys=ON', 'busy_timeout=10000'):
+        connection.execute(f'PRAGMA {pragma}')
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    write = connection.get_execution_options().get('strata_write', True)
+    connection.exec_driver_sql('BEGIN IMMEDIATE' if write else 'BEGIN')
+
+
+def _prepare_mysql(connection: Any, record: object) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET time_zone='+00:00', collation_connection='utf8mb4_bin', "
+                       "sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'")
+
+
+#: MySQL's error numbers, PostgreSQL's SQLSTATEs and SQLite's words for "try again"
+_AGAIN = {1205, 1213, 1020, '40001', '40P01', '55P03'}
+
+
+def _code(error: exc.DBAPIError) -> object:
+    original = error.orig
+    return getattr(original, 'sqlstate', None) or (original.args[0] if original and original.args else None)
+
+
+def _translated(error: exc.DBAPIError, committing: bool) -> Exception:
+    """What the caller of a transaction sees in place of the driver's exception."""
+    if isinstance(error, exc.IntegrityError):
+        text = str(error.orig)
+        kind = Dangling if 'foreign key' in text.lower() else Duplicate
+        failure = kind()
+        failure.details['constraint'] = text
+        return failure
+    if _code(error) in _AGAIN or 'database is locked' in str(error.orig):
+        return errors.Transient()
+    if error.connection_invalidated:
+        # a commit whose answer was lost may have been done: doing it again is not ours to decide
+        return errors.Unavailable(service='The database') if committing else errors.Transient()
+    if isinstance(error, exc.OperationalError) and error.statement is None:
+        return errors.Unavailable(service='The database')
+    return error
+
+
+def matches(model: Any, expect: Mapping[str, Any]) -> list[sa.ColumnElement[bool]]:
+    """``expect`` as conditions: ``None`` is NULL, a set or tuple is any of its members."""
+    conditions = []
+    for name, value in expect.items():
+        column = getattr(model, name)
+        if value is None:
+            conditions.append(column.is_(None))
+        elif isinstance(value, (set, frozenset, tuple, list)):
+            some = [each for each in value if each is not None]
+            inside = column.in_(some)
+            conditions.append(inside | column.is_(None) if len(some) < len(value) else inside)
+        else:
+            conditions.append(column == value)
+    return conditions
+
+
+def swap(tx: Session, row: Any, *, expect: Mapping[str, Any], kind: str | None = None, **values: Any) -> None:
+    """Write ``values`` if the row is still as we ``expect`` it, or raise ``errors.Busy``.
+
+    The only way a state changes, so two workers can never both believe that
+    they moved a thing on.  The row's primary key must be ``id``.
+    """
+    model = type(row)
+    hit = tx.execute(sa.update(model).where(model.id == row.id, *matches(model, expect)).values(**values)
+                     .execution_options(synchronize_session=False))
+    if not hit.rowcount:      # type: ignore[attr-defined]
+        raise errors.Busy(kind=kind or model.__name__, id=row.id)
+    for name, value in values.items():
+        if not isinstance(value, sa.ClauseElement):
+            set_committed_value(row, name, value)
+
+
+Sort = tuple[Any, str]
+
+
+def keyset(query: sa.Select[Any], sorts: Sequence[Sort], *, after: Any = None,
+           limit: int | None = None) -> sa.Select[Any]:
+    """A page of ``query``: what follows the row ``after`` in the order of ``sorts``.
+
+    ``sorts`` are (column, 'asc' or 'desc'), the last of them unique.  NULLs
+    come first when ascending, as in the published services.  No OFFSET: the
+    cost of a page does not grow with its number.
+    """
+    terms = [(term, way) for column, way in sorts for term in _terms(column, way)]
+    query = query.order_by(*(term.asc() if way == 'asc' else term.desc() for (term, _), way in terms))
+    if after is not None:
+        query = query.where(_beyond(terms, after))
+    return query if limit is None else query.limit(limit)
+
+
+def _terms(column: Any, way: str) -> list[tuple[Any, Callable[[Any], Any]]]:
+    def value(row: Any) -> Any:
+        return getattr(row, column.key)
+    if not column.nullable:
+        return [(column, value)]
+    return [(sa.case((column.is_(None), 0), else_=1), lambda row: int(value(row) is not None)), (column, value)]
+
+
+def _beyond(terms: Sequence[tuple[tuple[Any, Callable[[Any], Any]], str]], row: Any) -> Any:
+    alternatives, equal = [], []
+    for (term, value), way in terms:
+        here = value(row)
+        if here is None:      # the NULL flag before it says all there is to say
+            continue
+        alternatives.append(sa.and_(*equal, term > here if way == 'asc' else term < here))
+        equal.append(term == here)
+    return sa.or_(*alternatives)

@@ -1,0 +1,63 @@
+"""Logs: one line a record, each with the request it belongs to.
+
+Handlers use native locks: a greenlet lock taken from a native thread (tpool,
+libvirt's event loop) deadlocks.
+"""
+
+import json
+import logging
+import logging.handlers
+import sys
+import traceback
+from typing import Any
+
+from strata import context as contexts
+
+TEXT = '%(asctime)s.%(msecs)03d %(process)d %(levelname)s %(name)s [%(request)s] %(message)s'
+
+
+class _Request(logging.Filter):
+    """Adds ``request`` (``id user project``) and bounds the message."""
+
+    longest = 16384
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        context = contexts.CURRENT.get()
+        record.request = f'{context.request_id} {context.user_id or "-"} {context.project_id or "-"}' \
+            if context else '-'
+        text = record.getMessage()
+        # a newline in a user's value must not forge a second record
+        record.msg, record.args = text[:self.longest].replace('\n', '\\n').replace('\r', '\\r'), ()
+        return True
+
+
+class _Json(logging.Formatter):
+    """One JSON object a line, for collectors."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        context = contexts.CURRENT.get()
+        entry: dict[str, Any] = {
+            'time': self.formatTime(record, '%Y-%m-%dT%H:%M:%S') + f'.{int(record.msecs):03d}',
+            'level': record.levelname, 'logger': record.name, 'pid': record.process,
+            'message': record.getMessage()}
+        if context:
+            entry.update(request_id=context.request_id, user_id=context.user_id,
+                         project_id=context.project_id)
+        if record.exc_info:
+            entry['traceback'] = ''.join(traceback.format_exception(*record.exc_info))
+        return json.dumps(entry)
+
+
+def setup(*, debug: bool = False, path: str | None = None, form: str = 'text') -> None:
+    """Send the process's log to ``path`` or standard error; called once by a daemon's ``main``."""
+    handler: logging.Handler = (logging.handlers.WatchedFileHandler(path) if path
+                                else logging.StreamHandler(sys.stderr))
+    from strata import green      # late: the commands patch before they log
+    green.nativize(handler)
+    handler.setFormatter(_Json() if form == 'json' else logging.Formatter(TEXT, '%Y-%m-%d %H:%M:%S'))
+    handler.addFilter(_Request())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.DEBUG if debug else logging.INFO)
+    for noisy in ('amqp', 'kombu', 'urllib3', 'sqlalchemy', 'stevedore', 'oslo_policy', 'alembic'):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
