@@ -217,7 +217,9 @@ class Driver(ABC):
 
     @abstractmethod
     def diagnostics(self, id: str) -> dict[str, Any]:
-        """Counters of a guest: ``state``, ``uptime`` (s), ``cpus``, ``memory``, ``nics``, ``disks``."""
+        """Counters of a guest, under the names of the compute API's diagnostics since 2.48:
+        ``uptime`` in s, ``cpu_details`` time in ns, ``memory_details`` in MiB, octets and bytes.
+        """
 
     # -- verbs a driver may lack -------------------------------------------------------------
 
