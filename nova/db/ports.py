@@ -1,0 +1,171 @@
+"""Ports and the addresses they hold: the tables, and every query on them."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship, selectinload
+
+from nova.db.base import Base
+from nova.db.networks import Network, Revised
+from nova.db.security_groups import SecurityGroup
+from nova.db.subnets import Subnet
+from nova.db.tags import Tagged
+from strata import db
+from strata.clock import new_uuid
+from strata.context import Context
+
+DHCP = 'network:dhcp'
+INTERFACE = 'network:router_interface'
+GATEWAY = 'network:router_gateway'
+FLOATING = 'network:floatingip'
+
+
+class Port(Base, Revised, Tagged):
+    """A plug in a network: of a server, a router, the DHCP server, or nobody yet (``device_id`` empty).
+
+    ``made_by_compute``, ``position`` and ``device_tag`` are nova-compute's: whether it goes with its
+    server, which of the server's NICs it is, and the word the guest knows it by.
+    """
+
+    __tablename__ = 'ports'
+    __table_args__ = (sa.UniqueConstraint('network_id', 'mac_address'),
+                      sa.Index('ix_ports_device_id_device_owner', 'device_id', 'device_owner'))
+
+    id: Mapped[str] = mapped_column(db.Id, primary_key=True, default=new_uuid)
+    network_id: Mapped[str] = mapped_column(sa.ForeignKey(Network.id))
+    project_id: Mapped[str] = mapped_column(sa.String(64), index=True)
+    name: Mapped[str] = mapped_column(sa.String(255), default='')
+    description: Mapped[str] = mapped_column(sa.String(255), default='')
+    admin_state_up: Mapped[bool] = mapped_column(default=True)
+    status: Mapped[str] = mapped_column(sa.String(16), default='DOWN')
+    mac_address: Mapped[str] = mapped_column(sa.String(32))
+    device_id: Mapped[str] = mapped_column(sa.String(255), default='')
+    device_owner: Mapped[str] = mapped_column(sa.String(255), default='')
+    port_security_enabled: Mapped[bool] = mapped_column(default=True)
+    host: Mapped[str] = mapped_column(sa.String(255), default='', index=True)
+    vnic_type: Mapped[str] = mapped_column(sa.String(64), default='normal')
+    binding_profile: Mapped[Any] = mapped_column(db.Json, default=dict)
+    allowed_address_pairs: Mapped[Any] = mapped_column(db.Json, default=list)
+    extra_dhcp_opts: Mapped[Any] = mapped_column(db.Json, default=list)
+    made_by_compute: Mapped[bool] = mapped_column(default=False)
+    position: Mapped[int] = mapped_column(default=0)
+    device_tag: Mapped[str | None] = mapped_column(sa.String(60))
+
+    addresses: Mapped[list['Address']] = relationship(viewonly=True, lazy='raise',
+                                                      order_by='Address.position')
+    memberships: Mapped[list['PortGroup']] = relationship(viewonly=True, lazy='raise')
+    network: Mapped[Network] = relationship(viewonly=True, lazy='raise')
+
+    @property
+    def fixed_ips(self) -> list[dict[str, str]]:
+        """The addresses as a body shows them."""
+        return [{'subnet_id': address.subnet_id, 'ip_address': address.ip_address}
+                for address in self.addresses]
+
+    @property
+    def security_group_ids(self) -> list[str]:
+        """The ids of the groups the port is in."""
+        return sorted(membership.security_group_id for membership in self.memberships)
+
+    @property
+    def vif_type(self) -> str:
+        """How the port is plugged: ``tap`` once it has a host."""
+        return 'tap' if self.host else 'unbound'
+
+    @property
+    def vif_details(self) -> dict[str, Any]:
+        """What a hypervisor would have to know; our own asks the database."""
+        return {'port_filter': self.port_security_enabled} if self.host else {}
+
+
+class Address(Base):
+    """One address, held by one port: the primary key is what keeps it from being given twice."""
+
+    __tablename__ = 'addresses'
+
+    subnet_id: Mapped[str] = mapped_column(sa.ForeignKey(Subnet.id), primary_key=True)
+    ip_address: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    port_id: Mapped[str] = mapped_column(sa.ForeignKey(Port.id, ondelete='CASCADE'), index=True)
+    network_id: Mapped[str] = mapped_column(db.Id, index=True)
+    position: Mapped[int] = mapped_column(default=0)
+
+
+class PortGroup(Base):
+    """A port's membership in a security group."""
+
+    __tablename__ = 'port_security_groups'
+
+    port_id: Mapped[str] = mapped_column(sa.ForeignKey(Port.id, ondelete='CASCADE'), primary_key=True)
+    security_group_id: Mapped[str] = mapped_column(sa.ForeignKey(SecurityGroup.id), primary_key=True,
+                                                   index=True)
+
+
+def visible(context: Context) -> sa.Select[Any]:
+    """Ports the caller may see: its project's and those on its project's networks; all to an admin."""
+    query = sa.select(Port)
+    if context.is_admin:
+        return query
+    mine = sa.select(Network.id).where(Network.project_id == context.project_id)
+    return query.where(sa.or_(Port.project_id == context.project_id, Port.network_id.in_(mine)))
+
+
+def whole() -> list[Any]:
+    """Options that load what a port's body shows."""
+    return [selectinload(Port.tag_rows), selectinload(Port.addresses), selectinload(Port.memberships)]
+
+
+def find(tx: Session, context: Context, id: str) -> Port | None:
+    """A visible port with all its body shows, or ``None``."""
+    return tx.scalar(visible(context).where(Port.id == id).options(*whole())
+                     .execution_options(populate_existing=True))
+
+
+def locked(tx: Session, id: str) -> Port | None:
+    """A port, whole, held until the transaction ends."""
+    return tx.scalar(sa.select(Port).where(Port.id == id).options(*whole()).with_for_update(of=Port)
+                     .execution_options(populate_existing=True))
+
+
+def some(tx: Session, *conditions: Any) -> Sequence[Port]:
+    """The ports that meet all conditions, whole, in the order their servers know them by."""
+    return tx.scalars(sa.select(Port).where(*conditions).options(*whole())
+                      .order_by(Port.position, Port.created_at, Port.id)
+                      .execution_options(populate_existing=True)).all()
+
+
+def of_device(tx: Session, device_ids: Collection[str]) -> dict[str, list[Port]]:
+    """The ports of some devices, in NIC order."""
+    found: dict[str, list[Port]] = {id: [] for id in device_ids}
+    for port in some(tx, Port.device_id.in_(device_ids)):
+        found[port.device_id].append(port)
+    return found
+
+
+def taken(tx: Session, subnet_id: str) -> set[str]:
+    """The addresses of a subnet that somebody holds."""
+    return set(tx.scalars(sa.select(Address.ip_address).where(Address.subnet_id == subnet_id)))
+
+
+def holder(tx: Session, network_id: str, ip_address: str) -> Port | None:
+    """The port that holds an address on a network, or ``None``."""
+    return tx.scalar(sa.select(Port).join(Address, Address.port_id == Port.id).where(
+        Address.network_id == network_id, Address.ip_address == ip_address))
+
+
+def members(tx: Session, group_ids: Collection[str]) -> dict[str, list[Port]]:
+    """The ports in each of some security groups, with their addresses."""
+    found: dict[str, list[Port]] = {id: [] for id in group_ids}
+    rows = tx.execute(sa.select(PortGroup.security_group_id, Port).join(Port, Port.id == PortGroup.port_id)
+                      .where(PortGroup.security_group_id.in_(group_ids))
+                      .options(selectinload(Port.addresses)))
+    for group_id, port in rows:
+        found[group_id].append(port)
+    return found
+
+
+def networks_of_groups(tx: Session, group_ids: Collection[str], host: str) -> set[str]:
+    """The networks where a host has ports in any of the groups."""
+    return set(tx.scalars(sa.select(Port.network_id).distinct()
+                          .join(PortGroup, PortGroup.port_id == Port.id)
+                          .where(PortGroup.security_group_id.in_(group_ids), Port.host == host)))

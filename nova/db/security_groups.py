@@ -1,0 +1,124 @@
+"""Security groups and their rules: the tables, and every query on them."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship, selectinload
+
+from nova.db.base import Base
+from nova.db.networks import Revised
+from nova.db.tags import Tagged
+from strata import db
+from strata.clock import new_uuid
+from strata.context import Context
+
+
+class SecurityGroup(Base, Revised, Tagged):
+    """A named set of rules.  ``default_of`` is the project whose default group it is: one each."""
+
+    __tablename__ = 'security_groups'
+
+    id: Mapped[str] = mapped_column(db.Id, primary_key=True, default=new_uuid)
+    project_id: Mapped[str] = mapped_column(sa.String(64), index=True)
+    name: Mapped[str] = mapped_column(sa.String(255), default='')
+    description: Mapped[str] = mapped_column(sa.String(255), default='')
+    stateful: Mapped[bool] = mapped_column(default=True)
+    default_of: Mapped[str | None] = mapped_column(sa.String(64), unique=True)
+
+    rules: Mapped[list['SecurityGroupRule']] = relationship(
+        viewonly=True, lazy='raise', order_by='SecurityGroupRule.created_at',
+        foreign_keys='SecurityGroupRule.security_group_id')
+
+    #: no project may share its groups with another here
+    shared = False
+
+
+class SecurityGroupRule(Base, Revised):
+    """One thing that is allowed.  ``fingerprint`` spells its meaning, so that none is there twice."""
+
+    __tablename__ = 'security_group_rules'
+    __table_args__ = (sa.UniqueConstraint('security_group_id', 'fingerprint'),)
+
+    id: Mapped[str] = mapped_column(db.Id, primary_key=True, default=new_uuid)
+    project_id: Mapped[str] = mapped_column(sa.String(64), index=True)
+    security_group_id: Mapped[str] = mapped_column(sa.ForeignKey(SecurityGroup.id, ondelete='CASCADE'))
+    direction: Mapped[str] = mapped_column(sa.String(8))
+    ethertype: Mapped[str] = mapped_column(sa.String(8), default='IPv4')
+    protocol: Mapped[str | None] = mapped_column(sa.String(32))
+    port_range_min: Mapped[int | None] = mapped_column()
+    port_range_max: Mapped[int | None] = mapped_column()
+    remote_group_id: Mapped[str | None] = mapped_column(
+        sa.ForeignKey(SecurityGroup.id, ondelete='CASCADE'), index=True)
+    remote_ip_prefix: Mapped[str | None] = mapped_column(sa.String(64))
+    description: Mapped[str] = mapped_column(sa.String(255), default='')
+    fingerprint: Mapped[str] = mapped_column(sa.String(255))
+
+    group: Mapped[SecurityGroup] = relationship(viewonly=True, lazy='raise', foreign_keys=[security_group_id])
+
+
+def visible(context: Context) -> sa.Select[Any]:
+    """Groups the caller may see: its project's; all to an admin."""
+    query = sa.select(SecurityGroup)
+    return query if context.is_admin else query.where(SecurityGroup.project_id == context.project_id)
+
+
+def visible_rules(context: Context) -> sa.Select[Any]:
+    """Rules the caller may see: its project's; all to an admin."""
+    query = sa.select(SecurityGroupRule)
+    return query if context.is_admin else query.where(SecurityGroupRule.project_id == context.project_id)
+
+
+def whole() -> list[Any]:
+    """Options that load what a group's body shows."""
+    return [selectinload(SecurityGroup.tag_rows), selectinload(SecurityGroup.rules)]
+
+
+def whole_rule() -> list[Any]:
+    """Options that load what a rule's body shows."""
+    return [selectinload(SecurityGroupRule.group)]
+
+
+def find(tx: Session, context: Context, id: str) -> SecurityGroup | None:
+    """A visible group with all its body shows, or ``None``."""
+    return tx.scalar(visible(context).where(SecurityGroup.id == id).options(*whole())
+                     .execution_options(populate_existing=True))
+
+
+def find_rule(tx: Session, context: Context, id: str) -> SecurityGroupRule | None:
+    """A visible rule, or ``None``."""
+    return tx.scalar(visible_rules(context).where(SecurityGroupRule.id == id).options(*whole_rule())
+                     .execution_options(populate_existing=True))
+
+
+def some(tx: Session, ids: Collection[str]) -> Sequence[SecurityGroup]:
+    """The groups with these ids, whole."""
+    return tx.scalars(sa.select(SecurityGroup).where(SecurityGroup.id.in_(ids)).options(*whole())
+                      .execution_options(populate_existing=True)).all()
+
+
+def default(tx: Session, project_id: str) -> SecurityGroup | None:
+    """A project's default group, if it was made already."""
+    return tx.scalar(sa.select(SecurityGroup).where(SecurityGroup.default_of == project_id))
+
+
+def named(tx: Session, project_id: str, words: Collection[str]) -> Sequence[SecurityGroup]:
+    """A project's groups whose id or name is one of the words."""
+    return tx.scalars(sa.select(SecurityGroup).where(
+        SecurityGroup.project_id == project_id,
+        SecurityGroup.id.in_(words) | SecurityGroup.name.in_(words))).all()
+
+
+def rules_of(tx: Session, group_ids: Collection[str]) -> dict[str, list[SecurityGroupRule]]:
+    """The rules of some groups."""
+    found: dict[str, list[SecurityGroupRule]] = {id: [] for id in group_ids}
+    for rule in tx.scalars(sa.select(SecurityGroupRule).where(
+            SecurityGroupRule.security_group_id.in_(group_ids)).order_by(SecurityGroupRule.id)):
+        found[rule.security_group_id].append(rule)
+    return found
+
+
+def referring(tx: Session, group_ids: Collection[str]) -> set[str]:
+    """The groups whose rules name one of these as their remote group."""
+    return set(tx.scalars(sa.select(SecurityGroupRule.security_group_id).distinct()
+                          .where(SecurityGroupRule.remote_group_id.in_(group_ids))))
