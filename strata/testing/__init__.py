@@ -1,0 +1,1 @@
+"""What tests of every service need: conditions to wait for, a still clock, ports, real servers."""

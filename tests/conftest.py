@@ -1,0 +1,18 @@
+"""What every test stands on: a patched interpreter in strict mode, and real servers on demand."""
+
+from strata import green
+
+green.patch()      # first of all, as in every daemon
+
+import pytest      # noqa: E402
+
+green.strict(True)
+
+pytest_plugins = ['strata.testing.servers']
+
+
+@pytest.fixture(autouse=True)
+def _strict_greenlets():
+    """Switching inside a transaction raises in every test, even after one that turned it off."""
+    green.strict(True)
+    yield
