@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import orjson
 import sqlalchemy as sa
 from sqlalchemy import event, exc
-from sqlalchemy.dialects import mysql
+from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -290,6 +290,17 @@ def swap(tx: Session, row: Any, *, expect: Mapping[str, Any], kind: str | None =
     for name, value in values.items():
         if not isinstance(value, sa.ClauseElement):
             set_committed_value(row, name, value)
+
+
+def insert_absent(tx: Session, model: Any, **values: Any) -> None:
+    """Insert a row unless one of that key is there already; concurrent callers do not fail."""
+    dialect = tx.get_bind().dialect.name
+    if dialect in ('mysql', 'mariadb'):
+        tx.execute(sa.insert(model).prefix_with('IGNORE').values(**values))
+    elif dialect == 'postgresql':
+        tx.execute(postgresql.insert(model).values(**values).on_conflict_do_nothing())
+    else:
+        tx.execute(sqlite.insert(model).values(**values).on_conflict_do_nothing())
 
 
 Sort = tuple[Any, str]

@@ -1,0 +1,90 @@
+"""Quotas: limits of projects, and what they use, swapped in the transaction that creates the thing.
+
+A limit of -1 is none.  Usage rows count what exists; nothing is reserved and
+nothing expires, so nothing can leak: the row moves with the resource or not at all.
+"""
+
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from nova.db.base import Base
+from strata import db, errors
+
+
+class QuotaLimit(Base):
+    """What an administrator set for a project in place of the default."""
+
+    __tablename__ = 'quota_limits'
+
+    project_id: Mapped[str] = mapped_column(db.Id, primary_key=True)
+    resource: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    value: Mapped[int] = mapped_column()
+
+
+class QuotaUsage(Base):
+    """What a project uses of a resource."""
+
+    __tablename__ = 'quota_usages'
+
+    project_id: Mapped[str] = mapped_column(db.Id, primary_key=True)
+    resource: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    used: Mapped[int] = mapped_column(default=0)
+
+
+def limits(tx: Session, project_id: str, defaults: Mapping[str, int]) -> dict[str, int]:
+    """The limits in force for a project: the defaults, and what was set over them."""
+    rows = tx.scalars(sa.select(QuotaLimit).where(QuotaLimit.project_id == project_id))
+    return {**defaults, **{row.resource: row.value for row in rows if row.resource in defaults}}
+
+
+def usages(tx: Session, project_id: str) -> dict[str, int]:
+    """What a project uses, by resource; absent means nothing."""
+    rows = tx.scalars(sa.select(QuotaUsage).where(QuotaUsage.project_id == project_id))
+    return {row.resource: row.used for row in rows}
+
+
+def take(tx: Session, project_id: str, amounts: Mapping[str, int], defaults: Mapping[str, int]) -> None:
+    """Use more of a project's quota, or raise ``errors.OverQuota`` and thereby roll everything back.
+
+    Rows are taken in a fixed order, so that two callers cannot lock each other out.
+    """
+    allowed = limits(tx, project_id, defaults)
+    for resource in sorted(amounts):
+        amount, limit = amounts[resource], allowed.get(resource, -1)
+        here = [QuotaUsage.project_id == project_id, QuotaUsage.resource == resource]
+        fits = [] if limit < 0 else [QuotaUsage.used + amount <= limit]
+        change = sa.update(QuotaUsage).where(*here, *fits).values(used=QuotaUsage.used + amount).execution_options(
+            synchronize_session=False)
+        if tx.execute(change).rowcount:      # type: ignore[attr-defined]
+            continue
+        db.insert_absent(tx, QuotaUsage, project_id=project_id, resource=resource, used=0)
+        if not tx.execute(change).rowcount:      # type: ignore[attr-defined]
+            used = tx.scalar(sa.select(QuotaUsage.used).where(*here)) or 0
+            raise errors.OverQuota(resource=resource, requested=amount, used=used, limit=limit)
+
+
+def give(tx: Session, project_id: str, amounts: Mapping[str, int]) -> None:
+    """Give back what a deleted resource used; never below nothing."""
+    for resource in sorted(amounts):
+        tx.execute(sa.update(QuotaUsage).where(
+            QuotaUsage.project_id == project_id, QuotaUsage.resource == resource,
+            QuotaUsage.used >= amounts[resource]).values(used=QuotaUsage.used - amounts[resource])
+            .execution_options(synchronize_session=False))
+
+
+def set_limits(tx: Session, project_id: str, values: Mapping[str, int]) -> None:
+    """Set limits of a project; others stay as they are."""
+    for resource, value in sorted(values.items()):
+        db.insert_absent(tx, QuotaLimit, project_id=project_id, resource=resource, value=value)
+        tx.execute(sa.update(QuotaLimit).where(
+            QuotaLimit.project_id == project_id, QuotaLimit.resource == resource).values(value=value)
+            .execution_options(synchronize_session=False))
+
+
+def clear_limits(tx: Session, project_id: str, resources: Mapping[str, int]) -> None:
+    """Back to the defaults."""
+    tx.execute(sa.delete(QuotaLimit).where(QuotaLimit.project_id == project_id,
+                                           QuotaLimit.resource.in_(list(resources)))
+               .execution_options(synchronize_session=False))
