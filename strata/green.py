@@ -304,7 +304,8 @@ class _Member(Greenlet):
 
 
 @contextlib.contextmanager
-def timeout(seconds: float | None, error: BaseException | type[BaseException] | None = None) -> Iterator[None]:
+def timeout(seconds: float | None,
+            error: BaseException | type[BaseException] | None = None) -> Iterator[None]:
     """Raise ``error`` (default ``TimeoutError``) in the block once it took ``seconds``; ``None``: never.
 
     It can only be raised where the block waits.
@@ -328,6 +329,20 @@ def native(function: Callable[..., Value], *args: Any, **kwargs: Any) -> Value:
     refuse('a native call')
     context = contextvars.copy_context()
     return eventlet.tpool.execute(context.run, function, *args, **kwargs)      # type: ignore[no-any-return]
+
+
+#: the real ``socket`` module, for the WSGI server's own loop
+sockets: Any = eventlet.patcher.original('socket')
+
+
+def readable(fileno: int) -> None:
+    """Wait until a non-blocking descriptor can be read."""
+    eventlet.hubs.trampoline(fileno, read=True)
+
+
+def writable(fileno: int) -> None:
+    """Wait until a non-blocking descriptor can be written."""
+    eventlet.hubs.trampoline(fileno, write=True)
 
 
 class SwitchInTransaction(RuntimeError):

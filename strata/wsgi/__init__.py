@@ -1,0 +1,1 @@
+"""HTTP below the applications: the server, and the filters of the paste pipelines."""

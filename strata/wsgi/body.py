@@ -1,0 +1,269 @@
+"""``wsgi.input``: a request body, read from the connection as the application asks for it.
+
+A body ends where its framing says; what follows stays in the wire's buffer for
+the next request.  The errors know their HTTP status and are ``OSError`` too,
+as applications from elsewhere expect.
+"""
+
+import re
+from collections.abc import Iterator
+
+from strata import errors
+from strata.wsgi.limits import Limits
+from strata.wsgi.wire import Wire
+
+CONTINUE = b'HTTP/1.1 100 Continue\r\n\r\n'
+#: a chunk's size line with its extensions, and all trailers
+CHUNK_LINE = 1024
+TRAILERS = 8192
+_SIZE = re.compile(rb'([0-9a-fA-F]{1,16})(?:[ \t]*;[^\r\n\0]*)?\Z')
+_TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r\n\0]*\Z")
+
+
+class BodyError(errors.Error, OSError):
+    """The body could not be read to its end; the connection closes after the answer."""
+
+
+class ClientDisconnected(BodyError):
+    status, message = 400, 'The client went away before it had sent the whole body.'
+
+
+class BodyTimeout(BodyError):
+    status, message = 408, 'The client sent nothing of the body for {seconds} s.'
+
+
+class BodyTooLarge(BodyError):
+    status, message = 413, 'The request body is larger than {most} bytes.'
+
+
+class BodyMalformed(BodyError):
+    status, message = 400, 'The chunked request body is malformed: {why}.'
+
+
+class Body:
+    """A stream with ``read``, ``readline`` and iteration; subclasses know the framing."""
+
+    __slots__ = ('_held', '_limits', '_wire', 'asked', 'broken', 'expecting', 'finished')
+
+    def __init__(self, wire: Wire, limits: Limits, *, expecting: bool = False) -> None:
+        self._wire = wire
+        self._limits = limits
+        self._held = b''      # taken from the wire, not yet from us
+        #: the client waits for ``100 Continue``
+        self.expecting = expecting
+        #: the last byte has left the wire
+        self.finished = False
+        #: the framing is lost: nothing more can be read from this connection
+        self.broken = False
+
+    def _next(self) -> bytes:
+        """Some bytes of the body, not empty; or empty at its end."""
+        raise AssertionError('a framing')      # pragma: no cover
+
+    def _receive(self) -> bytes:
+        """More bytes from the client, or the reason why not."""
+        if self.expecting:
+            self.expecting = False
+            self._wire.send(CONTINUE, self._limits.write_time)
+        seconds = self._limits.body_time
+        data = self._wire.receive(seconds)
+        if not data:
+            self.broken = True
+            if self._wire.expired:
+                raise BodyTimeout(seconds=seconds)
+            raise ClientDisconnected()
+        return data
+
+    def read(self, size: int | None = -1) -> bytes:
+        """``size`` bytes, fewer only at the end; all that is left if it is negative or ``None``."""
+        if size is None or size < 0:
+            return b''.join(self._pieces())
+        if len(self._held) >= size:
+            data, self._held = self._held[:size], self._held[size:]
+            return data
+        pieces, missing = [self._held], size - len(self._held)
+        self._held = b''
+        while missing > 0:
+            data = self._next()
+            if not data:
+                break
+            if len(data) > missing:
+                data, self._held = data[:missing], data[missing:]
+            pieces.append(data)
+            missing -= len(data)
+        return b''.join(pieces)
+
+    def _pieces(self) -> Iterator[bytes]:
+        if self._held:
+            held, self._held = self._held, b''
+            yield held
+        while data := self._next():
+            yield data
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """The next line with its newline, at most ``size`` bytes of it."""
+        most = float('inf') if size is None or size < 0 else size
+        pieces: list[bytes] = []
+        length = 0
+        while length < most:
+            data = self._held or self._next()
+            self._held = b''
+            if not data:
+                break
+            end = data.find(b'\n') + 1 or len(data)
+            if end > most - length:
+                end = int(most - length)
+            piece, self._held = data[:end], data[end:]
+            pieces.append(piece)
+            length += end
+            if piece.endswith(b'\n'):
+                break
+        return b''.join(pieces)
+
+    def readlines(self, hint: int | None = -1) -> list[bytes]:
+        """The lines left, until they are more than ``hint`` bytes."""
+        lines, length = [], 0
+        for line in self:
+            lines.append(line)
+            length += len(line)
+            if hint is not None and 0 < hint <= length:
+                break
+        return lines
+
+    def __iter__(self) -> Iterator[bytes]:
+        while line := self.readline():
+            yield line
+
+    def close(self) -> None:
+        """Nothing to give back: the server reads the rest away."""
+
+    def drain(self, most: int) -> bool:
+        """Read the rest away; whether the connection can serve another request."""
+        if self.finished:
+            return True
+        if self.broken or self.expecting or self._wire.expired:
+            return False
+        try:
+            while most > 0:
+                data = self._next()
+                if not data:
+                    return True
+                most -= len(data)
+        except OSError:
+            pass
+        return False
+
+
+class Empty(Body):
+    """The body of a request that has none."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self._held = b''
+        self.expecting = self.broken = False
+        self.finished = True
+
+    def _next(self) -> bytes:
+        return b''
+
+
+EMPTY = Empty()
+
+
+class Sized(Body):
+    """A body of ``Content-Length`` bytes."""
+
+    __slots__ = ('_left',)
+
+    def __init__(self, wire: Wire, limits: Limits, length: int, *, expecting: bool = False) -> None:
+        super().__init__(wire, limits, expecting=expecting)
+        self._left = length
+
+    def _next(self) -> bytes:
+        if not self._left:
+            return b''
+        wire = self._wire
+        data = wire.buffer or self._receive()
+        if len(data) > self._left:
+            data, wire.buffer = data[:self._left], data[self._left:]
+        else:
+            wire.buffer = b''
+        self._left -= len(data)
+        if not self._left:
+            self.finished = True
+        return data
+
+    def drain(self, most: int) -> bool:
+        """As ``Body.drain``; a rest larger than ``most`` is not even begun."""
+        return self._left <= most and super().drain(most)
+
+
+class Chunked(Body):
+    """A body in chunks; sizes, line ends and trailers are held to the letter, trailers dropped."""
+
+    __slots__ = ('_chunk', '_total')
+
+    def __init__(self, wire: Wire, limits: Limits, *, expecting: bool = False) -> None:
+        super().__init__(wire, limits, expecting=expecting)
+        self._chunk = 0      # bytes left of the chunk under way
+        self._total = 0
+
+    def _next(self) -> bytes:
+        if self.finished:
+            return b''
+        if self.broken:
+            raise BodyMalformed(why='it was cut short before')
+        if not self._chunk and not self._begin():
+            return b''
+        wire = self._wire
+        data = wire.buffer or self._receive()
+        data, wire.buffer = data[:self._chunk], data[self._chunk:]
+        self._chunk -= len(data)
+        if not self._chunk and self._take(2) != b'\r\n':
+            self._malformed('no line end after a chunk')
+        return data
+
+    def _begin(self) -> bool:
+        """Read a size line; ``False`` after the last chunk and its trailers."""
+        match = _SIZE.match(self._line(CHUNK_LINE))
+        if not match:
+            self._malformed('no valid chunk size')
+        self._chunk = int(match[1], 16)
+        self._total += self._chunk
+        if self._limits.body is not None and self._total > self._limits.body:
+            self.broken = True
+            raise BodyTooLarge(most=self._limits.body)
+        if self._chunk:
+            return True
+        room = TRAILERS
+        while line := self._line(room):
+            if not _TRAILER.match(line):
+                self._malformed('no valid trailer')
+            room -= len(line)
+        self.finished = True
+        return False
+
+    def _malformed(self, why: str) -> None:
+        self.broken = True
+        raise BodyMalformed(why=why)
+
+    def _line(self, most: int) -> bytes:
+        wire = self._wire
+        while True:
+            end = wire.buffer.find(b'\n')
+            if end > most or (end < 0 and len(wire.buffer) > most):
+                self._malformed('a line is too long')
+            if end >= 0:
+                line, wire.buffer = wire.buffer[:end + 1], wire.buffer[end + 1:]
+                if not line.endswith(b'\r\n'):
+                    self._malformed('a bare line feed')
+                return line[:-2]
+            wire.buffer += self._receive()
+
+    def _take(self, size: int) -> bytes:
+        wire = self._wire
+        while len(wire.buffer) < size:
+            wire.buffer += self._receive()
+        data, wire.buffer = wire.buffer[:size], wire.buffer[size:]
+        return data

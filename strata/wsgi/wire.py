@@ -1,0 +1,156 @@
+"""One connection's bytes: reading, writing and sending files without blocking other greenlets.
+
+Time-outs cost nothing on the fast path: whoever waits leaves a ``deadline``,
+and the server's sweeper calls ``expire`` on those that have passed.
+"""
+
+import contextlib
+import os
+import time
+from typing import Any
+
+from strata import green
+
+#: what one greenlet may move before others get a turn
+FAIR_SHARE = 1 << 20
+READ = 1 << 16
+FOREVER = float('inf')
+
+
+class Disconnected(OSError):
+    """The client went away while it was being answered."""
+
+
+class Wire:
+    """A connected socket; ``buffer`` holds what was received and not yet taken."""
+
+    __slots__ = ('_share', '_sock', 'buffer', 'closed', 'deadline', 'expired', 'fileno', 'writing')
+
+    def __init__(self, sock: Any) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+        self._share = FAIR_SHARE
+        self.fileno: int = sock.fileno()
+        self.buffer = b''
+        #: when ``expire`` is due, by the monotonic clock
+        self.deadline = FOREVER
+        self.expired = False
+        self.writing = False
+        self.closed = False
+
+    def receive(self, seconds: float, *, eager: bool = True) -> bytes:
+        """The next bytes; empty when the client has finished or ``seconds`` are over (``expired``)."""
+        return self.receive_until(time.monotonic() + seconds, eager=eager)
+
+    def receive_until(self, deadline: float, *, eager: bool = True) -> bytes:
+        """As ``receive``, with the moment by the monotonic clock.
+
+        ``eager``: data is likely there already, so try before waiting.
+        """
+        while True:
+            if eager:
+                try:
+                    data: bytes = self._sock.recv(READ)
+                except (BlockingIOError, InterruptedError):
+                    pass
+                except OSError:
+                    return b''
+                else:
+                    self._spend(len(data))
+                    return data
+            eager = True
+            self._wait(green.readable, deadline)
+
+    def _wait(self, ready: Any, deadline: float) -> None:
+        self._share = FAIR_SHARE
+        self.deadline = deadline
+        try:
+            ready(self.fileno)
+        finally:
+            self.deadline = FOREVER
+
+    def _spend(self, size: int) -> None:
+        self._share -= size
+        if self._share <= 0:
+            self.yield_turn()
+
+    def yield_turn(self) -> None:
+        """Let others run: this client is so fast that it never makes us wait."""
+        self._share = FAIR_SHARE
+        green.sleep(0)
+
+    def send(self, data: bytes, seconds: float) -> None:
+        """Send all of it.  Raises ``Disconnected``, also if nothing was taken for ``seconds``."""
+        try:
+            sent = self._sock.send(data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError as error:
+            raise Disconnected(str(error)) from error
+        if sent < len(data):
+            self._send_rest(memoryview(data)[sent:], seconds)
+
+    def _send_rest(self, rest: memoryview, seconds: float) -> None:
+        while rest:
+            self.await_writable(seconds)
+            try:
+                rest = rest[self._sock.send(rest):]
+            except (BlockingIOError, InterruptedError):
+                continue
+            except OSError as error:
+                raise Disconnected(str(error)) from error
+
+    def await_writable(self, seconds: float) -> None:
+        """Wait until the client takes more; ``Disconnected`` after ``seconds``."""
+        self.writing = True
+        try:
+            self._wait(green.writable, time.monotonic() + seconds)
+        finally:
+            self.writing = False
+        if self.expired:
+            raise Disconnected(f'the client took nothing for {seconds} s')
+
+    def send_file(self, fileno: int, offset: int, count: int, seconds: float) -> int:
+        """Send part of a file from the kernel's cache; the bytes sent, fewer if the file is shorter."""
+        sent = 0
+        while sent < count:
+            try:
+                step = os.sendfile(self.fileno, fileno, offset + sent, min(count - sent, FAIR_SHARE))
+            except (BlockingIOError, InterruptedError):
+                self.await_writable(seconds)
+                continue
+            except OSError as error:
+                raise Disconnected(str(error)) from error
+            if not step:
+                break
+            sent += step
+            self._spend(step)
+        return sent
+
+    def expire(self) -> None:
+        """End the wait under way: a reader sees the end of the stream, a writer an error."""
+        self.expired = True
+        self.deadline = FOREVER
+        self.shut(green.sockets.SHUT_RDWR if self.writing else green.sockets.SHUT_RD)
+
+    def shut(self, how: int) -> None:
+        """Close one direction or both; a connection that is gone already is left alone."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(how)
+
+    def linger(self, seconds: float, most: int) -> None:
+        """Close, but let the client read its answer first: a reset would take it away."""
+        self.shut(green.sockets.SHUT_WR)
+        deadline = time.monotonic() + seconds
+        while most > 0:
+            data = self.receive_until(deadline)
+            if not data:
+                break
+            most -= len(data)
+        self.close()
+
+    def close(self) -> None:
+        """Give the socket back."""
+        if not self.closed:
+            self.closed = True
+            self._sock.close()
