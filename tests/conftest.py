@@ -4,7 +4,7 @@ from strata import green
 
 green.patch()      # first of all, as in every daemon
 
-import pytest      # noqa: E402
+import pytest
 
 green.strict(True)
 

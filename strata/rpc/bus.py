@@ -208,6 +208,6 @@ def connect(url: str, exchange: str, **options: Any) -> Bus:
         from strata.rpc.local import LocalBus
         return LocalBus(exchange, **options)
     if scheme in ('rabbit', 'amqp', 'amqps'):
-        from strata.rpc.amqp import AmqpBus      # late: kombu is large, and one host does without
+        from strata.rpc.amqp import AmqpBus  # late: kombu is large, and one host does without
         return AmqpBus(url, exchange, **options)
     raise errors.Invalid("transport_url: '{scheme}' is neither local, rabbit nor amqps", scheme=scheme)

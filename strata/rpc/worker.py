@@ -57,7 +57,7 @@ class Worker:
                 with green.timeout(grace):
                     self._pool.wait()
             except TimeoutError:
-                LOG.warning('%s.%s: %d messages still under way are given up', self.topic, self.host, self.busy)
+                LOG.warning('%s.%s: %d messages under way are given up', self.topic, self.host, self.busy)
         self._pool.kill()
 
     def _obey(self, message: Message, done: Callable[[], None] | None) -> None:
