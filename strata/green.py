@@ -331,8 +331,9 @@ def native(function: Callable[..., Value], *args: Any, **kwargs: Any) -> Value:
     return eventlet.tpool.execute(context.run, function, *args, **kwargs)      # type: ignore[no-any-return]
 
 
-#: the real ``socket`` module, for the WSGI server's own loop
+#: the real ``socket`` and ``subprocess`` modules, for those who do their own waiting
 sockets: Any = eventlet.patcher.original('socket')
+processes: Any = eventlet.patcher.original('subprocess')
 
 
 def readable(fileno: int) -> None:
