@@ -4,7 +4,8 @@ A flow runs under a journal lease.  Every step is recorded as started before
 it acts, so a worker that died is known to have been in that step: its
 successor does the step again, or unwinds from it, that step included.  Steps
 and undos are idempotent for that reason, and read what they need from the
-database, not from a step that may have run in another process.
+database, not from a step that may have run in another process.  The lease is
+kept alive by ``strata.performer`` around all of it.
 """
 
 import contextlib
@@ -46,18 +47,20 @@ class Flow:
     def run(self, job: Any, lease: Lease, *, host: str | None = None) -> None:
         """Run the flow from where the journal says it stands.
 
-        Raises the failure of a step after unwinding; ``errors.Fenced`` at once,
-        without unwinding, for then the operation is somebody else's.
+        Raises the failure of a step after unwinding; ``NotUndone`` if that
+        failed; ``errors.Fenced`` at once, without unwinding, for then the
+        operation is somebody else's.  The end of the last step is recorded by
+        whoever finishes the operation.
         """
         if lease.entry.unwinding:
             self.unwind(job, lease, host)
-            raise errors.Error('Interrupted, and unwound after a restart.')
+            raise errors.Error(lease.entry.message or 'Interrupted, and unwound after a restart.')
         here = self._position(lease.entry.step)
         done: str | None = None
         for step in self.steps[here:]:
             self._start(job, lease, step, done, host)
             try:
-                with lease.renewed(), self._edges(step.name):
+                with self._edges(step.name):
                     step.do(job)
             except errors.Fenced:
                 raise
@@ -66,13 +69,11 @@ class Flow:
                 self.unwind(job, lease, host)
                 raise
             done = step.name
-        if done:
-            self._end(lease, done)
 
     def unwind(self, job: Any, lease: Lease, host: str | None = None) -> None:
         """Undo the step under way and those before it, last first.
 
-        An undo that fails is raised: the row stays open, and a sweep tries again.
+        Raises ``NotUndone`` for an undo that fails: the row stays open, and a sweep tries again.
         """
         here = self._position(lease.entry.step)
         for step in reversed(self.steps[:here + 1]):
@@ -81,13 +82,13 @@ class Flow:
             name = f'undo_{step.name}'
             self._record(lease, name, host)
             try:
-                with lease.renewed(), self._edges(name):
+                with self._edges(name):
                     step.undo(job)
             except errors.Fenced:
                 raise
             except Exception as failure:
                 self._fail(lease, step, failure, name)
-                raise
+                raise NotUndone(step=step.name, reason=str(failure)) from failure
             self._end(lease, name)
 
     def _position(self, name: str | None) -> int:
@@ -133,5 +134,5 @@ class Flow:
         def write() -> None:
             with lease.db.transaction() as tx:
                 lease.end_step(tx, name or step.name, failure)
-                lease.hold(tx, unwinding=True)
+                lease.hold(tx, unwinding=True, message=lease.entry.message or str(failure)[:1000])
         lease.db.retried(write)

@@ -1,0 +1,1 @@
+"""The long operations of nova-compute: a file per flow, a step beside its undo."""

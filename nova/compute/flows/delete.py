@@ -1,0 +1,41 @@
+"""Delete a server: its guest, then all it holds, then the row; whatever state it was in."""
+
+import contextlib
+import os
+
+from nova.compute.finish import finish_delete, finish_error
+from nova.compute.job import Host, Job
+from nova.network import ports
+from strata import errors
+from strata.flow import Flow, NotUndone, Step
+from strata.journal import Lease
+
+
+def destroying(job: Job) -> None:
+    """Remove the guest and everything the host keeps of it."""
+    id = job.lease.entry.resource_id
+    job.driver.destroy(id)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(job.wiring.conf.compute.instances_path, 'config-drives', f'{id}.iso'))
+
+
+def releasing(job: Job) -> None:
+    """Give the ports back."""
+    ports.release(job.wiring, job.context, job.lease.entry.resource_id)
+
+
+DELETE = Flow('delete', Step(destroying), Step(releasing))
+
+
+def delete(host: Host, lease: Lease) -> None:
+    """Carry out a delete; one that failed leaves the server in error, to be deleted again."""
+    try:
+        DELETE.run(Job(host, lease), lease, host=host.name)
+    except (errors.Fenced, NotUndone):
+        raise
+    except Exception as failure:
+        if not lease.entry.unwinding:
+            raise
+        finish_error(host.wiring, lease, failure)
+        return
+    finish_delete(host.wiring, lease)

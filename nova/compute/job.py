@@ -1,0 +1,108 @@
+"""One operation at work on one server: what every step needs, read afresh from the database.
+
+A step may run in another process than the step before it, so nothing is
+handed from step to step; what a step needs, it looks up.
+"""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from nova.compute import metadata_tree
+from nova.compute.finish import load
+from nova.db.servers import Server
+from nova.network import ports
+from nova.virt import configdrive
+from nova.virt.driver import Driver, Guest, ImageRef, Nic
+from nova.virt.images import Cache, Declared, check_fits
+from nova.wiring import Wiring
+from strata.journal import Lease
+
+
+@dataclasses.dataclass
+class Host:
+    """What the operations of one nova-compute share: wiring, hypervisor, image cache."""
+
+    wiring: Wiring
+    driver: Driver
+    cache: Cache
+
+    @property
+    def name(self) -> str:
+        """The host's name in the cloud."""
+        return self.wiring.host
+
+
+class Job:
+    """An operation under a lease, on this host."""
+
+    def __init__(self, host: Host, lease: Lease) -> None:
+        self.host, self.lease = host, lease
+        self.wiring, self.driver = host.wiring, host.driver
+        self.context = lease.context.elevated()
+
+    @functools.cached_property
+    def server(self) -> Server:
+        """The server, as it was when the job began."""
+        return load(self.wiring, self.lease)
+
+    def image(self) -> ImageRef | None:
+        """The server's base image, verified and in this host's cache; ``None`` if it boots from none."""
+        server = self.server
+        if server.image_id is None:
+            return None
+        image = self.host.cache.fetch(declared(server), lambda: self._image_bytes(server.image_id))
+        check_fits(image, server.flavor['disk'])
+        return image
+
+    def _image_bytes(self, id: str | None) -> Iterator[bytes]:
+        return self.wiring.images.download(self.context, id)
+
+    def nics(self) -> tuple[Nic, ...]:
+        """The server's cards; ports that are missing are made, those that are there are kept."""
+        found = ports.allocate(self.wiring, self.context, self.server, self.server.request['networks'])
+        return tuple(Nic(port_id=nic.port_id, mac=nic.mac, device=nic.device, mtu=nic.mtu) for nic in found)
+
+    def kernel(self, id: str | None, format: str) -> str | None:
+        """The path of a kernel or ramdisk image in the cache."""
+        if not id:
+            return None
+        record = self.wiring.images.show(self.context, id)
+        kept = Declared(id=id, format=format, size=record.get('size'), hash_algo=record.get('os_hash_algo'),
+                        hash_value=record.get('os_hash_value'), checksum=record.get('checksum'),
+                        container=record.get('container_format') or 'bare')
+        return self.host.cache.fetch(kept, lambda: self._image_bytes(id)).path
+
+    def config_drive(self) -> str | None:
+        """The path of a freshly written config drive, if the server has one."""
+        server = self.server
+        if not (server.config_drive or (server.image.get('properties') or {}).get('img_config_drive') == 'mandatory'):
+            return None
+        folder = os.path.join(self.wiring.conf.compute.instances_path, 'config-drives')
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        return configdrive.build(metadata_tree.files(self.wiring, server), os.path.join(folder, f'{server.id}.iso'))
+
+    def guest(self) -> Guest:
+        """Everything the driver needs to make the guest, or make it again."""
+        server, flavor = self.server, self.server.flavor
+        properties = server.image.get('properties') or {}
+        return Guest(
+            id=server.id, name=server.instance_name, title=server.name, vcpus=flavor['vcpus'], ram_mb=flavor['ram'],
+            root_gb=flavor['disk'], ephemeral_gb=int(flavor.get('ephemeral') or 0),
+            swap_mb=int(flavor.get('swap') or 0), image=self.image(), nics=self.nics(),
+            config_drive=self.config_drive(), kernel=self.kernel(server.kernel_id, 'aki'),
+            ramdisk=self.kernel(server.ramdisk_id, 'ari'), cmdline=properties.get('os_command_line'),
+            metadata={'project_id': server.project_id, 'user_id': server.user_id})
+
+
+def declared(server: Server) -> Declared:
+    """What the image service said of the server's image when the server was created."""
+    image: dict[str, Any] = server.image
+    assert server.image_id is not None
+    return Declared(id=server.image_id, format=image['disk_format'], size=image.get('size'),
+                    hash_algo=image.get('os_hash_algo'), hash_value=image.get('os_hash_value'),
+                    checksum=image.get('checksum'), container=image.get('container_format') or 'bare',
+                    min_disk_gb=int(image.get('min_disk') or 0), min_ram_mb=int(image.get('min_ram') or 0),
+                    properties=image.get('properties') or {})

@@ -1,0 +1,97 @@
+"""Make the database and the hypervisor of one host agree.
+
+Takes no input, is idempotent, and touches no server that an operation is at
+work on: its journal row is the better authority.
+
+==================== ==================== ==========================================
+the database says     the hypervisor says  so
+==================== ==================== ==========================================
+deleted, or elsewhere there is a guest     destroy it: a delete finished without us
+active                shut down            the guest did it itself: stopped
+stopped               running              somebody started it: stop it
+paused, suspended     otherwise            the power state is recorded
+==================== ==================== ==========================================
+"""
+
+import logging
+
+from nova.compute import servers as lives
+from nova.compute import verbs
+from nova.compute.job import Host
+from nova.db import servers
+from nova.db.servers import Server
+from nova.virt.driver import PowerState
+from strata import errors, green
+from strata.context import background
+
+LOG = logging.getLogger(__name__)
+
+
+class Reconciler:
+    """The reconciler of one nova-compute."""
+
+    def __init__(self, host: Host) -> None:
+        self.host, self.db, self.driver = host, host.wiring.db, host.driver
+        self.context = background('nova-compute')
+
+    def run_once(self) -> None:
+        """One comparison of everything."""
+        guests = self.driver.guests()
+        with self.db.reading() as tx:
+            mine = {server.id: server for server in servers.on_host(tx, self.host.name)}
+            strangers = [id for id in guests if id not in mine]
+            known = {id: server for id in strangers
+                     if (server := tx.scalar(servers.visible(self.context, deleted=True).where(Server.id == id)))}
+        for id in strangers:
+            self._stranger(id, known.get(id))
+        for server in mine.values():
+            if server.task_state is None:
+                self._settle(server, guests.get(server.id, PowerState.NOSTATE))
+
+    def guest_changed(self, id: str, state: PowerState) -> None:
+        """A guest changed by itself, or by a verb under way; look after the verb had time to say so."""
+        green.sleep(0)
+        with self.db.reading() as tx:
+            server = tx.scalar(servers.visible(self.context).where(Server.id == id))
+        if server is not None and server.host == self.host.name and server.task_state is None:
+            self._settle(server, self.driver.power_state(id))
+
+    def start_guests(self) -> None:
+        """After the host came up: start what ought to run and does not."""
+        guests = self.driver.guests()
+        with self.db.reading() as tx:
+            asleep = [server for server in servers.on_host(tx, self.host.name)
+                      if server.vm_state == verbs.ACTIVE and server.task_state is None
+                      and guests.get(server.id) in (PowerState.SHUTDOWN, PowerState.CRASHED)]
+        for server in asleep:
+            LOG.info('server %s ought to run: starting it', server.id)
+            try:
+                lives.begin(self.host.wiring, self.context, server.id, verbs.HARD_REBOOT)
+            except errors.Error as error:
+                LOG.warning('server %s was not started: %s', server.id, error)
+
+    def _stranger(self, id: str, server: Server | None) -> None:
+        if server is None:
+            LOG.warning('guest %s is in no database of ours; left alone', id)
+        elif server.deleted or (server.host and server.host != self.host.name and server.task_state is None):
+            LOG.warning('guest %s has no business here any more: destroying it', id)
+            self.driver.destroy(id)
+
+    def _settle(self, server: Server, power: PowerState) -> None:
+        values: dict[str, object] = {}
+        if server.power_state != power:
+            values['power_state'] = int(power)
+        if server.vm_state == verbs.ACTIVE and power in (PowerState.SHUTDOWN, PowerState.CRASHED):
+            values['vm_state'] = verbs.STOPPED
+        elif server.vm_state == verbs.STOPPED and power == PowerState.RUNNING:
+            LOG.warning('server %s is stopped, but its guest runs: stopping it', server.id)
+            self.driver.stop(server.id, timeout=self.host.wiring.conf.compute.shutdown_timeout)
+        if not values:
+            return
+        try:
+            with self.db.transaction() as tx:
+                fresh = servers.get(tx, self.context, server.id)
+                servers.swap(tx, fresh, expect={'task_state': None, 'vm_state': server.vm_state,
+                                                'host': self.host.name}, **values)
+        except (errors.Busy, errors.NotFound):
+            LOG.debug('server %s moved on meanwhile', server.id)
