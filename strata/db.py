@@ -168,8 +168,12 @@ class Database:
         tables.create_all(self.engine)
 
     def dispose(self) -> None:
-        """Close the pooled connections (a forked child calls it before its first use)."""
+        """Close the pooled connections."""
         self.engine.dispose()
+
+    def after_fork(self) -> None:
+        """In a forked child: leave the parent's connections alone, unclosed, for a goodbye would be the parent's."""
+        self.engine.dispose(close=False)
 
     def retried(self, function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
         """Call a function that opens whole transactions, again as long as the database asks for it."""

@@ -38,6 +38,12 @@ class Step:
         return self.do.__name__
 
 
+class NotUndone(errors.Error):
+    """An undo failed; the operation stays open and is unwound again later."""
+
+    message = '{step} could not be undone: {reason}'
+
+
 class Flow:
     """Run steps in order; on failure undo the begun ones, last first."""
 

@@ -8,7 +8,7 @@ import pytest
 
 green.strict(True)
 
-pytest_plugins = ['strata.testing.servers']
+pytest_plugins = ['strata.testing.servers', 'strata.testing.databases']
 
 
 @pytest.fixture(autouse=True)

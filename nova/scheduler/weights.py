@@ -10,7 +10,7 @@ from nova.scheduler.hosts import HostState
 
 def best(hosts: Sequence[HostState], settings: cfg.ConfigOpts) -> HostState:
     """The best host, or one at random among the ``host_subset_size`` best."""
-    ranked = sorted(zip(scores(hosts, settings), hosts), key=lambda pair: (-pair[0], pair[1].host))
+    ranked = sorted(zip(scores(hosts, settings), hosts, strict=True), key=lambda pair: (-pair[0], pair[1].host))
     return random.choice(ranked[:settings.filter_scheduler.host_subset_size])[1]
 
 
@@ -20,8 +20,11 @@ def scores(hosts: Sequence[HostState], settings: cfg.ConfigOpts) -> list[float]:
     kinds = (([host.free_ram_mb for host in hosts], group.ram_weight_multiplier),
              ([host.free_vcpus for host in hosts], group.cpu_weight_multiplier),
              ([host.free_disk_gb for host in hosts], group.disk_weight_multiplier))
-    return [sum(factor * share for share, factor in zip(shares, (factor for _, factor in kinds)))
-            for shares in zip(*(_scaled(values) for values, _ in kinds))]
+    totals = [0.0] * len(hosts)
+    for values, factor in kinds:
+        for position, share in enumerate(_scaled(values)):
+            totals[position] += factor * share
+    return totals
 
 
 def _scaled(values: Sequence[int]) -> list[float]:

@@ -1,0 +1,243 @@
+"""The promises of strata.db, on every database."""
+
+import datetime
+import os
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from strata import clock, db, errors, green
+
+
+class Base(DeclarativeBase):
+    metadata = db.metadata()
+
+
+class Thing(Base):
+    __tablename__ = 'things'
+
+    id: Mapped[str] = mapped_column(db.Id, primary_key=True)
+    name: Mapped[str | None] = mapped_column(sa.String(40), unique=True)
+    number: Mapped[int] = mapped_column(default=0)
+    at: Mapped[datetime.datetime | None] = mapped_column(db.Time)
+    more: Mapped[dict | None] = mapped_column(db.Json)
+
+
+class Part(Base):
+    __tablename__ = 'parts'
+
+    id: Mapped[str] = mapped_column(db.Id, primary_key=True)
+    thing_id: Mapped[str] = mapped_column(db.Id, sa.ForeignKey('things.id'))
+
+
+@pytest.fixture
+def database(open_database):
+    database = open_database()
+    database.create_all(Base.metadata)
+    return database
+
+
+def add(database, **values):
+    with database.transaction() as tx:
+        tx.add(Thing(**values))
+
+
+def number_of(database, id):
+    with database.reading() as tx:
+        return tx.get_one(Thing, id).number
+
+
+def test_a_time_keeps_its_microseconds_and_its_zone(database):
+    east = datetime.timezone(datetime.timedelta(hours=2))
+    moment = datetime.datetime(2026, 11, 22, 20, 0, 0, 123456, tzinfo=east)
+    add(database, id='a', at=moment)
+    with database.reading() as tx:
+        read = tx.get_one(Thing, 'a').at
+    assert read == moment
+    assert read.utcoffset() == datetime.timedelta(0)
+
+
+def test_a_time_without_a_zone_is_refused(database):
+    with pytest.raises(sa.exc.StatementError, match='without a zone'):
+        add(database, id='a', at=datetime.datetime(2026, 1, 1))
+
+
+def test_json_and_every_unicode_character_survive(database):
+    add(database, id='a', name='naïve 🐧', more={'k': ['ü', 1, None, {'x': True}]})
+    with database.reading() as tx:
+        thing = tx.get_one(Thing, 'a')
+        assert (thing.name, thing.more) == ('naïve 🐧', {'k': ['ü', 1, None, {'x': True}]})
+
+
+def test_names_that_differ_only_in_case_or_accent_are_different(database):
+    add(database, id='a', name='cafe')
+    add(database, id='b', name='Cafe')
+    add(database, id='c', name='café')
+    with database.reading() as tx:
+        assert tx.scalar(sa.select(Thing.id).where(Thing.name == 'Cafe')) == 'b'
+
+
+def test_an_exception_rolls_everything_back(database):
+    with pytest.raises(KeyError), database.transaction() as tx:
+        tx.add(Thing(id='a'))
+        tx.flush()
+        raise KeyError
+    with database.reading() as tx:
+        assert tx.get(Thing, 'a') is None
+
+
+def test_a_broken_unique_constraint_is_a_duplicate(database):
+    add(database, id='a', name='x')
+    with pytest.raises(db.Duplicate):
+        add(database, id='b', name='x')
+
+
+def test_a_broken_reference_is_dangling(database):
+    with pytest.raises(db.Dangling), database.transaction() as tx:
+        tx.add(Part(id='p', thing_id='nowhere'))
+
+
+def test_swap_refuses_a_row_that_has_moved_on(database):
+    add(database, id='a', number=1)
+    with database.transaction() as tx:
+        mine = tx.get_one(Thing, 'a')
+        db.swap(tx, mine, expect={'number': 1, 'name': None}, number=2)
+        assert mine.number == 2
+        with pytest.raises(errors.Busy):
+            db.swap(tx, mine, expect={'number': 1}, number=3)
+        db.swap(tx, mine, expect={'number': {2, 5}, 'name': (None, 'y')}, number=4)
+    assert number_of(database, 'a') == 4
+
+
+def test_of_many_swaps_of_one_state_one_wins(database, open_database):
+    add(database, id='a', number=0)
+    others, won = [open_database() for _ in range(3)], []
+
+    def attempt(mine, to):
+        try:
+            def write():
+                with mine.transaction() as tx:
+                    db.swap(tx, tx.get_one(Thing, 'a'), expect={'number': 0}, number=to)
+            mine.retried(write)
+            won.append(to)
+        except errors.Busy:
+            pass
+    runs = [green.spawn(attempt, others[n % 3], n) for n in range(1, 13)]
+    for run in runs:
+        run.wait()
+    assert len(won) == 1
+    assert number_of(database, 'a') == won[0]
+
+
+def test_counting_up_in_many_greenlets_loses_nothing(database):
+    add(database, id='a')
+
+    def count():
+        def write():
+            with database.transaction() as tx:
+                tx.execute(sa.update(Thing).where(Thing.id == 'a').values(number=Thing.number + 1))
+        database.retried(write)
+    for run in [green.spawn(count) for _ in range(40)]:
+        run.wait()
+    assert number_of(database, 'a') == 40
+
+
+def test_two_transactions_that_lock_crosswise_both_come_through(database):
+    if database.dialect == 'sqlite':
+        pytest.skip('SQLite takes one write transaction at a time')
+    add(database, id='a')
+    add(database, id='b')
+    first_done = {'a': green.Event(), 'b': green.Event()}
+
+    def cross(one, other):
+        def write():
+            with database.transaction() as tx:
+                tx.execute(sa.update(Thing).where(Thing.id == one).values(number=Thing.number + 1))
+                first_done[one].set()
+                first_done[other].wait()
+                tx.execute(sa.update(Thing).where(Thing.id == other).values(number=Thing.number + 1))
+        database.retried(write)
+    for run in [green.spawn(cross, 'a', 'b'), green.spawn(cross, 'b', 'a')]:
+        run.wait()
+    assert (number_of(database, 'a'), number_of(database, 'b')) == (2, 2)
+
+
+def test_insert_absent_inserts_once(database):
+    for _ in range(2):
+        with database.transaction() as tx:
+            db.insert_absent(tx, Thing, id='a', name='n', number=7)
+    assert number_of(database, 'a') == 7
+
+
+def test_the_databases_clock_moves_and_is_near_ours(database):
+    with database.reading() as tx:
+        first = database.now(tx)
+        second = database.now(tx)
+    assert first <= second
+    assert abs((second - clock.CLOCK.now()).total_seconds()) < 5
+
+
+def test_what_is_acknowledged_is_seen_by_others_at_once(database, open_database):
+    other = open_database()
+    add(database, id='a', number=5)
+    assert number_of(other, 'a') == 5
+
+
+@pytest.mark.parametrize('ways', [('asc', 'asc'), ('asc', 'desc'), ('desc', 'asc'), ('desc', 'desc')])
+def test_pages_by_keyset_show_every_row_once_in_order(database, ways):
+    names = [None, 'x1', 'x2', None, 'x3', 'x4', None, 'x5']
+    with database.transaction() as tx:
+        tx.add_all(Thing(id=f'i{position}', name=name) for position, name in enumerate(names))
+    sorts = list(zip((Thing.name, Thing.id), ways, strict=True))
+    seen, after = [], None
+    with database.reading() as tx:
+        while page := tx.scalars(db.keyset(sa.select(Thing), sorts, after=after, limit=3)).all():
+            seen += [(thing.name, thing.id) for thing in page]
+            after = page[-1]
+        whole = [(thing.name, thing.id) for thing in tx.scalars(db.keyset(sa.select(Thing), sorts))]
+    assert seen == whole
+    assert len(set(seen)) == len(names)
+    nulls_first = [name is None for name, _ in seen] == [True] * 3 + [False] * 5
+    assert nulls_first == (ways[0] == 'asc')
+
+
+def test_four_slow_queries_take_as_long_as_one(database):
+    sleep = {'postgresql': 'SELECT pg_sleep(0.5)', 'mysql': 'SELECT SLEEP(0.5)'}.get(database.dialect)
+    if sleep is None:
+        pytest.skip('SQLite has no slow query to wait for')
+
+    def query():
+        with database.reading() as tx:
+            tx.execute(sa.text(sleep))
+    before = clock.CLOCK.monotonic()
+    for run in [green.spawn(query) for _ in range(4)]:
+        run.wait()
+    assert clock.CLOCK.monotonic() - before < 1.5
+
+
+def test_a_database_that_is_not_there_is_unavailable():
+    absent = db.Database('postgresql+psycopg://x:y@127.0.0.1:1/none')
+    with pytest.raises(errors.Unavailable), absent.reading() as tx:
+        tx.execute(sa.text('SELECT 1'))
+
+
+def test_switching_inside_a_transaction_of_sqlite_raises(tmp_path):
+    database = db.Database(f'sqlite:///{tmp_path}/s.sqlite')
+    with pytest.raises(green.SwitchInTransaction), database.transaction():
+        green.sleep(0)
+
+
+def test_a_child_uses_connections_of_its_own(database):
+    add(database, id='a', number=1)
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            green.after_fork()
+            database.after_fork()
+            status = 0 if number_of(database, 'a') == 1 else 2
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert number_of(database, 'a') == 1
