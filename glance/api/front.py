@@ -1,0 +1,50 @@
+"""The applications of glance-api as paste's factories, and what stands right before them."""
+
+from typing import Any
+
+from glance import api
+from glance.api import policy, versions
+from glance.wiring import Wiring
+from strata.policy import Policy, Rule
+from strata.rest.mount import Mount
+from strata.wsgi import pipeline
+from strata.wsgi.middleware import SizeLimit
+
+#: most bytes of a JSON document; an image's data is bounded by image_size_cap
+DOCUMENT = 4 * 1024 * 1024
+
+
+class Front:
+    """Decides who is an administrator, and bounds bodies that are documents."""
+
+    def __init__(self, app: Any, enforcer: Policy) -> None:
+        self.app, self.policy = app, enforcer
+        self.limited = SizeLimit(app, DOCUMENT)
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        context = environ.get('strata.context')
+        if context is not None:
+            context.is_admin = self.policy.allows(policy.ADMIN.name, context)
+        put, path = environ['REQUEST_METHOD'] == 'PUT', environ.get('PATH_INFO', '')
+        return (self.app if put and path.endswith(('/file', '/stage')) else self.limited)(environ, start_response)
+
+
+def rules() -> list[Rule]:
+    """Every rule of the API."""
+    return [*api.app.rules(), *policy.BESIDE]
+
+
+def applications(wiring: Wiring) -> Mount:
+    """The whole API without a pipeline before it: for tests, which inject the context."""
+    return Mount({'/v2': Front(api.app.bind(wiring), wiring.policy), '/': versions.app.bind(wiring)})
+
+
+def v2(global_conf: dict[str, str], **options: str) -> Front:
+    """paste: the Image API v2."""
+    wiring = pipeline.current()
+    return Front(api.app.bind(wiring), wiring.policy)
+
+
+def root(global_conf: dict[str, str], **options: str) -> Any:
+    """paste: the version documents."""
+    return versions.app.bind(pipeline.current())

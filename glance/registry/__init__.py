@@ -1,0 +1,1 @@
+"""The metadata of images behind one interface: in this process, or over HTTP in glance-registry."""
