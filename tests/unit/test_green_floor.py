@@ -1,0 +1,343 @@
+"""The rules of the green floor; each of them was a hang, a freeze or an error when it was missing."""
+
+import contextvars
+import logging
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from strata import green
+
+
+def in_a_child(function):
+    """What a forked child says about ``function``; a hang there is a failure here."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        word = b'failed'
+        try:
+            green.after_fork()
+            word = function()
+        finally:
+            os.write(writer, word)
+            os._exit(0)
+    os.close(writer)
+    try:
+        with green.timeout(10):
+            green.readable(reader)
+        return os.read(reader, 100)
+    finally:
+        os.close(reader)
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+
+
+def in_a_new_process(code):
+    """Output of an interpreter of its own."""
+    return subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True,
+                          timeout=60, check=True, cwd=os.getcwd()).stdout.strip()
+
+
+# -- patching
+
+def test_patching_twice_changes_nothing():
+    before = time.sleep
+    green.patch()
+    assert green.patched()
+    assert time.sleep is before
+
+
+def test_psycopg_waits_green():
+    assert in_a_new_process(
+        'from strata import green\ngreen.patch()\n'
+        'from psycopg import waiting\nprint(waiting.wait is waiting.wait_selector)') == 'True'
+
+
+def test_patching_after_psycopg_was_imported_is_refused():
+    assert 'before psycopg' in in_a_new_process(
+        'import psycopg\nfrom strata import green\n'
+        'try:\n    green.patch()\nexcept RuntimeError as error:\n    print(error)')
+
+
+@pytest.mark.server
+def test_queries_of_postgres_run_beside_each_other(postgres_url):
+    import sqlalchemy as sa
+    engine = sa.create_engine(postgres_url, pool_size=4)
+
+    def query(_):
+        with engine.connect() as connection:
+            connection.execute(sa.text('select pg_sleep(0.5)'))
+    began = time.monotonic()
+    green.Pool(4).map(query, range(4))
+    assert time.monotonic() - began < 1.5
+    engine.dispose()
+
+
+# -- fork
+
+def test_a_forked_child_has_a_hub_of_its_own():
+    green.sleep(0.01)      # the parent has a hub with a timer and an epoll descriptor
+    stray = []
+    green.spawn(lambda: (green.sleep(0.05), stray.append(os.getpid())))
+    green.sleep(0)
+
+    def child():
+        green.sleep(0.1)
+        reader, writer = os.pipe()
+        green.spawn(os.write, writer, b'x')
+        green.readable(reader)
+        return b'alone' if not stray else b'runs the greenlets of its parent'
+    assert in_a_child(child) == b'alone'
+    green.sleep(0.1)
+    assert stray == [os.getpid()]
+
+
+def test_the_thread_pool_works_in_a_child_though_the_parent_used_it():
+    assert green.native(len, 'ab') == 2
+    assert in_a_child(lambda: b'works' if green.native(len, 'abc') == 3 else b'lies') == b'works'
+
+
+# -- native threads
+
+def test_a_native_call_lets_others_run():
+    turns = []
+    green.spawn(lambda: [turns.append(green.sleep(0.01)) for _ in range(3)])
+    green.native(green.processes.time.sleep, 0.2)
+    assert len(turns) == 3
+
+
+def test_a_native_call_raises_what_the_function_raised():
+    with pytest.raises(ZeroDivisionError):
+        green.native(lambda: 1 / 0)
+
+
+def test_a_native_call_sees_the_context_of_its_caller():
+    variable = contextvars.ContextVar('variable')
+    variable.set('request')
+    assert green.native(variable.get) == 'request'
+
+
+def test_logging_from_native_threads_and_greenlets_at_once_does_not_deadlock(tmp_path):
+    path = tmp_path / 'log'
+    handler = green.nativize(logging.FileHandler(path))
+    log = logging.getLogger('test.native')
+    log.addHandler(handler)
+    log.propagate = False
+    log.setLevel(logging.INFO)
+
+    def many(name):
+        for number in range(300):
+            log.info('%s %d', name, number)
+    with green.timeout(20):
+        threads = [green.threads.Thread(target=many, args=(f'thread {n}',)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        green.Pool(4).map(many, [f'greenlet {n}' for n in range(4)])
+        green.Pool(4).map(lambda n: green.native(many, f'native {n}'), range(4))
+        while any(thread.is_alive() for thread in threads):
+            green.sleep(0.01)
+    handler.close()
+    assert len(path.read_text().splitlines()) == 12 * 300
+
+
+def test_a_handler_is_native_from_birth():
+    assert type(logging.StreamHandler().lock) is type(green.threads.RLock())
+
+
+def test_a_native_thread_that_logs_while_a_greenlet_holds_the_lock_waits_and_goes_on(tmp_path):
+    handler = green.nativize(logging.FileHandler(tmp_path / 'log'))
+    record = logging.makeLogRecord({'msg': 'from a native thread'})
+    handler.acquire()
+    thread = green.threads.Thread(target=handler.handle, args=(record,))
+    thread.start()
+    green.sleep(0.05)
+    handler.release()
+    with green.timeout(5):
+        while thread.is_alive():
+            green.sleep(0.01)
+    handler.close()
+    assert 'native' in (tmp_path / 'log').read_text()
+
+
+def test_names_are_resolved_without_stopping_others():
+    import socket
+    assert socket.getaddrinfo('127.0.0.1', 80)[0][4] == ('127.0.0.1', 80)
+    assert socket.getaddrinfo('localhost', 80)
+    with pytest.raises(socket.gaierror):
+        socket.getaddrinfo('no-such-host.invalid', 80)
+    with green.no_switch('a test'), pytest.raises(green.SwitchInTransaction):
+        socket.getaddrinfo('no-such-host.invalid', 80)
+
+
+# -- no switch inside a transaction
+
+WAITS = {
+    'sleep': lambda: green.sleep(0),
+    'a standard sleep': lambda: time.sleep(0),
+    'a native call': lambda: green.native(len, ''),
+    'an event': lambda: green.Event().wait(0.01),
+    'a queue': lambda: green.Queue().get(timeout=0.01),
+    'a lock': lambda: green.Semaphore(0).acquire(timeout=0.01),
+    'another greenlet': lambda: green.spawn(lambda: None).wait(),
+    'killing': lambda: green.spawn(lambda: None).kill(),
+    'a pipe': lambda: green.readable(os.pipe()[0]),
+}
+
+
+@pytest.mark.parametrize('wait', WAITS.values(), ids=WAITS)
+def test_waiting_inside_a_transaction_raises(wait):
+    with green.no_switch('the transaction'):
+        with pytest.raises(green.SwitchInTransaction, match='inside the transaction'):
+            wait()
+    green.sleep(0)      # and is allowed again behind it
+
+
+def test_http_inside_a_transaction_raises():
+    import socket
+    with socket.socket() as listener:
+        listener.bind(('127.0.0.1', 0))
+        listener.listen()
+        with socket.create_connection(listener.getsockname()) as client:
+            with green.no_switch('a transaction'), pytest.raises(green.SwitchInTransaction):
+                client.recv(1)
+
+
+def test_blocks_nest():
+    with green.no_switch('outer'):
+        with green.no_switch('inner'):
+            with pytest.raises(green.SwitchInTransaction, match='inner'):
+                green.sleep(0)
+        with pytest.raises(green.SwitchInTransaction, match='outer'):
+            green.sleep(0)
+    green.sleep(0)
+
+
+def test_an_exception_leaves_the_block():
+    with pytest.raises(ValueError):
+        with green.no_switch('a transaction'):
+            raise ValueError
+    green.sleep(0)
+
+
+def test_only_the_greenlet_in_the_block_is_held_to_it():
+    done = []
+    green.spawn(lambda: (green.sleep(0), done.append(True)))
+    green.sleep(0)
+    with green.no_switch('a transaction'):
+        pass
+    green.sleep(0.01)
+    assert done
+
+
+def test_starting_others_inside_a_transaction_is_fine():
+    with green.no_switch('a transaction'):
+        worker = green.spawn(lambda: 5)
+    assert worker.wait() == 5
+
+
+def test_in_service_the_block_costs_next_to_nothing_and_forbids_nothing():
+    green.strict(False)
+    began = time.perf_counter()
+    for _ in range(10000):
+        with green.no_switch('a transaction'):
+            pass
+    each = (time.perf_counter() - began) / 10000
+    with green.no_switch('a transaction'):
+        green.sleep(0)
+    assert each < 20e-6      # about 0.3 us; the bound allows for a busy machine
+
+
+# -- greenlets
+
+def test_a_greenlet_returns_its_value_or_raises_its_error():
+    assert green.spawn(lambda: 5).wait() == 5
+    with pytest.raises(KeyError):
+        green.spawn(lambda: {}['x']).wait()
+
+
+def test_an_error_nobody_waits_for_is_logged(caplog):
+    green.spawn(lambda: 1 / 0)
+    green.sleep(0.01)
+    assert 'ZeroDivisionError' in caplog.text
+
+
+def test_waiting_can_be_bounded():
+    worker = green.spawn(green.sleep, 10)
+    with pytest.raises(TimeoutError):
+        worker.wait(0.01)
+    worker.kill()
+    assert worker.wait() is None
+    assert worker.dead
+
+
+def test_a_greenlet_can_be_killed_before_it_began():
+    ran = []
+    worker = green.spawn(ran.append, 1)
+    worker.kill()
+    assert worker.wait() is None
+    green.sleep(0)
+    assert ran == []
+
+
+def test_a_greenlet_inherits_the_context_but_does_not_share_it():
+    variable = contextvars.ContextVar('variable', default='none')
+    variable.set('mine')
+    seen = []
+
+    def look():
+        seen.append(variable.get())
+        variable.set('yours')
+    green.spawn(look).wait()
+    assert seen == ['mine']
+    assert variable.get() == 'mine'
+
+
+def test_an_event_wakes_all_who_wait_and_can_be_used_again():
+    event = green.Event()
+    workers = [green.spawn(event.wait, 5) for _ in range(3)]
+    green.sleep(0)
+    event.set()
+    assert [worker.wait() for worker in workers] == [True] * 3
+    assert event.wait()
+    event.clear()
+    assert not event.wait(0.01)
+
+
+def test_a_pool_is_bounded_and_keeps_order():
+    running, most = set(), []
+
+    def work(number):
+        running.add(number)
+        most.append(len(running))
+        green.sleep(0.001 * (5 - number))
+        running.discard(number)
+        return number * 2
+    assert green.Pool(2).map(work, range(5)) == [0, 2, 4, 6, 8]
+    assert max(most) == 2
+
+
+def test_a_killed_pool_has_all_its_places_again():
+    pool = green.Pool(2)
+    pool.spawn(green.sleep, 10)
+    green.sleep(0)
+    pool.spawn(green.sleep, 10)      # not begun when it is killed
+    pool.kill()
+    assert len(pool) == 0
+    assert pool.map(str, range(4)) == ['0', '1', '2', '3']
+
+
+def test_a_timeout_raises_in_the_block_that_takes_too_long():
+    with pytest.raises(TimeoutError):
+        with green.timeout(0.01):
+            green.sleep(10)
+    with pytest.raises(KeyError):
+        with green.timeout(0.01, KeyError('late')):
+            green.sleep(10)
+    with green.timeout(None):
+        pass
+    with green.timeout(0.01):
+        pass
+    green.sleep(0.02)
