@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from oslo_config import cfg
 
-from strata import conf
+from strata import conf, identity
 
 DEFAULT = [
     cfg.ListOpt('enabled_apis', default=['compute', 'network', 'metadata'],
@@ -107,22 +107,9 @@ GLANCE = [
     cfg.IntOpt('num_retries', default=3, min=0, help='How often a read that failed is tried again.'),
 ]
 
-KEYSTONE_AUTHTOKEN = [
-    cfg.StrOpt('auth_url', help='URL of the identity API, as http://host:5000/v3.'),
-    cfg.StrOpt('www_authenticate_uri', help='What a 401 tells clients; default: auth_url.'),
-    cfg.StrOpt('username', default='nova', help='The service\'s own user.'),
-    cfg.StrOpt('password', secret=True, help='Its password.'),
-    cfg.StrOpt('project_name', default='service', help='Its project.'),
-    cfg.StrOpt('user_domain_name', default='Default', help='The user\'s domain.'),
-    cfg.StrOpt('project_domain_name', default='Default', help='The project\'s domain.'),
-    cfg.StrOpt('region_name', help='Region whose endpoints are used; default: the only one.'),
-    cfg.IntOpt('token_cache_time', default=60, min=0, help='Seconds a validated token is remembered.'),
-    cfg.IntOpt('token_cache_size', default=10000, min=1, help='Tokens remembered at most.'),
-]
-
 OPTIONS: dict[str, Sequence[cfg.Opt]] = {
     'DEFAULT': DEFAULT, 'compute': COMPUTE, 'libvirt': LIBVIRT, 'filter_scheduler': SCHEDULER, 'quota': QUOTA,
-    'network': NETWORK, 'glance': GLANCE, 'keystone_authtoken': KEYSTONE_AUTHTOKEN,
+    'network': NETWORK, 'glance': GLANCE, 'keystone_authtoken': identity.OPTIONS,
 }
 
 

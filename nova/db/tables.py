@@ -1,0 +1,24 @@
+"""Every table of nova: importing this module makes ``METADATA`` whole."""
+
+from nova.db import (
+    flavors,
+    floating_ips,
+    hosts,
+    keypairs,
+    networks,
+    operations,
+    ports,
+    quotas,
+    routers,
+    security_groups,
+    servers,
+    services,
+    subnets,
+    tags,
+)
+from nova.db.base import Base
+
+METADATA = Base.metadata
+
+__all__ = ['METADATA', 'flavors', 'floating_ips', 'hosts', 'keypairs', 'networks', 'operations', 'ports', 'quotas',
+           'routers', 'security_groups', 'servers', 'services', 'subnets', 'tags']
