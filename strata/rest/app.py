@@ -72,7 +72,7 @@ class Endpoint:
     def serve(self, req: Request, params: dict[str, str]) -> Any:
         """Check identity, rule and schemas, then run the handler."""
         if self.allow is not PUBLIC:
-            if req.context is None:
+            if req.context is None or not (req.context.user_id or req.context.is_admin):
                 raise errors.Unauthorized()
             if not self.late:
                 req.wiring.policy.check(self.allow.name, req.context)
