@@ -1,1 +1,1 @@
-"""Networks: the API's domain functions, the manager that makes hosts follow, and the lower half on each host."""
+"""Networks: domain functions, the manager that makes hosts follow, and the lower half on each host."""

@@ -181,7 +181,10 @@ class FloatingIp:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RouterState:
-    """One router.  ``gateway`` is its port on the external network, ``gateway_nexthops`` that network's gateways."""
+    """One router.
+
+    ``gateway`` is its port on the external network, ``gateway_nexthops`` are that network's gateways.
+    """
 
     id: str
     admin_state_up: bool = True

@@ -18,14 +18,26 @@ generation tells), the tables are read again and every part is written anew the 
 
 import dataclasses
 import json
-import random
+import secrets
 from collections.abc import Iterable
 from typing import Any
 
 from nova.network.drivers.state import METADATA_ADDRESS, PortState, bridge_name
 from nova.network.host import groups, nftables
 from nova.network.host.nftables import (
-    DROP, Command, add, ct, delete, field, flush, jump, mangle, match, meta, vmap)
+    DROP,
+    Command,
+    add,
+    ct,
+    delete,
+    field,
+    flush,
+    jump,
+    mangle,
+    match,
+    meta,
+    vmap,
+)
 
 PORTS = {'family': 'bridge', 'table': 'strata_ports'}
 GROUPS = {'family': 'inet', 'table': 'strata_groups'}
@@ -107,6 +119,7 @@ class Filters:
         self._elements: dict[str, dict[Any, Any]] = {}
         self._chains: set[tuple[str, str]] = set()
         self._zones: dict[str, int] = {}
+        self._tables: set[str] = set()
 
     def apply(self, network: Filtered, gone: Iterable[str] = ()) -> None:
         """Make the rules of one network and its ports right; ``gone`` are taps that are no more."""
@@ -158,12 +171,21 @@ class Filters:
         written = {key: text for key, text in self._written.items() if key != tap}
         self._transact(self._without_port(tap), written)
 
+    def table(self, name: str, body: list[Command]) -> None:
+        """A table of the ip family holds just this; without a body there is none."""
+        self._look()
+        key, text = f'table {name}', json.dumps(body)
+        if self._written.get(key) == text or not body and name not in self._tables:
+            return
+        commands = nftables.replaced_table('ip', name, body)
+        self._transact(commands if body else commands[:2], {**self._written, key: text})
+        self._tables = self._tables | {name} if body else self._tables - {name}
+
     def reset(self) -> None:
-        """Take both tables away."""
-        there = nftables.tables()
-        nftables.transact([delete('table', family=where['family'], name=where['table'])
-                           for where in (PORTS, GROUPS) if (where['family'], where['table']) in there])
-        self.__init__()     # type: ignore[misc]
+        """Take every table of ours away."""
+        nftables.transact([delete('table', family=family, name=name)
+                           for family, name in sorted(nftables.tables()) if name.startswith('strata_')])
+        self._generation = None
 
     # ---- what the kernel holds
 
@@ -177,6 +199,7 @@ class Filters:
         for where in (PORTS, GROUPS):
             for entry in nftables.table(where['family'], where['table']):
                 self._learn(where, entry)
+        self._tables = {name for family, name in nftables.tables() if family == 'ip'}
         self._generation = nftables.generation()
 
     def _learn(self, where: dict[str, str], entry: dict[str, Any]) -> None:
@@ -185,8 +208,7 @@ class Filters:
         elif 'set' in entry and entry['set']['name'] in _SETS:
             self._elements[entry['set']['name']] = dict.fromkeys(entry['set'].get('elem', ()))
         elif 'map' in entry and entry['map']['name'] in _MAPS:
-            self._elements[entry['map']['name']] = {key: value
-                                                    for key, value in entry['map'].get('elem', ())}
+            self._elements[entry['map']['name']] = dict(entry['map'].get('elem', ()))
         elif 'rule' in entry and entry['rule']['chain'].startswith('zone-'):
             for expression in entry['rule']['expr']:
                 if 'mangle' in expression:
@@ -241,7 +263,7 @@ class Filters:
         """
         if chain not in self._zones:
             taken = set(self._zones.values())
-            self._zones[chain] = random.choice([n for n in range(1, 65536) if n not in taken])
+            self._zones[chain] = secrets.choice([n for n in range(1, 65536) if n not in taken])
         return self._zones[chain]
 
     def _network(self, network: Filtered) -> list[Command]:

@@ -26,6 +26,8 @@ Rule = list[dict[str, Any]]
 _ND_OUT = [130, 131, 132, 133, 135, 136, 143]
 _ND_IN = [130, 131, 132, 134, 135, 136, 143]
 
+_NO_ADDRESS = '0.0.0.0'         # noqa: S104
+
 _WITH_PORTS = {PROTOCOLS[name]: name for name in ('tcp', 'udp', 'udplite', 'sctp', 'dccp')}
 _ICMP = {PROTOCOLS['icmp']: 'icmp', PROTOCOLS['icmpv6']: 'icmpv6'}
 
@@ -149,7 +151,7 @@ def antispoof(port: PortState) -> list[Rule]:
         [match(field('ether', 'type'), 'ip6'), match(meta('l4proto'), 58),
          match(field('icmpv6', 'type'), {'set': [134, 137]}), DROP],
         # what comes before an address is known: DHCP, address conflict probes, duplicate detection
-        [match(field('ether', 'type'), 'ip'), match(field('ip', 'saddr'), '0.0.0.0'),
+        [match(field('ether', 'type'), 'ip'), match(field('ip', 'saddr'), _NO_ADDRESS),
          match(field('udp', 'sport'), 68), match(field('udp', 'dport'), 67), ACCEPT],
         [match(field('ether', 'type'), 'ip6'), match(field('ip6', 'saddr'), '::'),
          match(meta('l4proto'), 58), match(field('icmpv6', 'type'), {'set': [131, 133, 135, 143]}), ACCEPT],
@@ -165,7 +167,7 @@ def _own(mac: str, four: list[str], six: list[str]) -> list[Rule]:
     sender = match(field('ether', 'saddr'), mac)
     speaker = [sender, match(field('ether', 'type'), 'arp'), match(field('arp', 'saddr ether'), mac)]
     rules: list[Rule] = [[*speaker, match(field('arp', 'operation'), 'request'),
-                          match(field('arp', 'saddr ip'), '0.0.0.0'), ACCEPT]]
+                          match(field('arp', 'saddr ip'), _NO_ADDRESS), ACCEPT]]
     if four:
         addresses = either([network(one) for one in four])
         rules += [[*speaker, match(field('arp', 'saddr ip'), addresses), ACCEPT],

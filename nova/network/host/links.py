@@ -102,7 +102,7 @@ class Links:
             if error.code != errno.ENODEV:
                 raise
 
-    def set(self, link: Link, **wanted: Any) -> Link:
+    def adjust(self, link: Link, **wanted: Any) -> Link:
         """Change what differs of ``master`` (an index, 0 for none), ``up``, ``mtu``, ``mac``, ``alias``."""
         present = {'master': link.master or 0, 'up': link.up, 'mtu': link.mtu, 'mac': link.mac,
                    'alias': link.alias}
@@ -119,7 +119,7 @@ class Links:
     def ensure_loopback(self) -> None:
         loopback = self.find('lo')
         if loopback:
-            self.set(loopback, up=True)
+            self.adjust(loopback, up=True)
 
     def ensure_bridge(self, name: str, *, alias: str, mtu: int, mac: str | None, filtered: bool) -> Link:
         """A bridge without spanning tree or snooping; ``filtered`` frames go through the inet hooks.
@@ -138,7 +138,7 @@ class Links:
         wanted: dict[str, Any] = {'alias': alias, 'mtu': mtu, 'up': True}
         if mac:
             wanted['mac'] = mac
-        return self.set(link, **wanted)
+        return self.adjust(link, **wanted)
 
     def ensure_tap(self, name: str, *, owner: int) -> Link:
         """A persistent tap that ``owner`` may open.  A link of that name is taken as it is."""
@@ -245,7 +245,7 @@ class Links:
         for family in (socket.AF_INET, socket.AF_INET6):
             for message in self._netlink.route('dump', family=family, table=254):
                 if message['proto'] == _STATIC:
-                    default = '0.0.0.0' if family == socket.AF_INET else '::'
+                    default = '0.0.0.0' if family == socket.AF_INET else '::'     # noqa: S104
                     destination = f'{message.get_attr("RTA_DST") or default}/{message["dst_len"]}'
                     present[destination] = (message.get_attr('RTA_GATEWAY'), message.get_attr('RTA_OIF'))
         for destination in present.keys() - wanted.keys():
