@@ -1,0 +1,1 @@
+"""Identity: who somebody is, what they may touch, and where the services are."""

@@ -1,0 +1,1 @@
+"""Keystone's commands: the API daemon and the operator's tool."""

@@ -1,0 +1,1 @@
+"""Keystone's tables: one file per aggregate, the model and every query on it."""

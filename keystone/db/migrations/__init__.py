@@ -1,0 +1,1 @@
+"""Keystone's schema, step by step (alembic)."""

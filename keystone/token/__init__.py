@@ -1,0 +1,1 @@
+"""Tokens: their keys, what is inside them, what they are worth now."""
