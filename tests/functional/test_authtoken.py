@@ -171,8 +171,8 @@ def test_identity_headers_of_the_client_are_always_stripped(serve, seen, token):
     assert seen['strata.context'].user_id == ('alice-id' if good else None)
 
 
-@pytest.mark.parametrize('headers', [(), ('X-Auth-Token: bad',), ('X-Auth-Token:',), ('X-Auth-Token: b\xe9d',),
-                                     ('X-Auth-Token: good', 'X-Auth-Token: good')])
+@pytest.mark.parametrize('headers', [(), ('X-Auth-Token: bad',), ('X-Auth-Token:',),
+                                     ('X-Auth-Token: b\xe9d',), ('X-Auth-Token: good', 'X-Auth-Token: good')])
 def test_without_a_valid_token_nobody_gets_through(serve, seen, headers):
     answer = serve().get('/', *headers)
     assert answer.code == 401
@@ -241,7 +241,8 @@ def test_a_service_token_is_told_beside_the_users(serve, seen, keystone):
     context = seen['strata.context']
     assert (context.roles, context.service_roles) == (('member', 'reader'), ('service', 'admin'))
     assert (context.user_id, context.service_user_id) == ('alice-id', 'nova-id')
-    assert (seen['HTTP_X_SERVICE_ROLES'], seen['HTTP_X_SERVICE_IDENTITY_STATUS']) == ('service,admin', 'Confirmed')
+    assert seen['HTTP_X_SERVICE_ROLES'] == 'service,admin'
+    assert seen['HTTP_X_SERVICE_IDENTITY_STATUS'] == 'Confirmed'
     assert client.get('/', 'X-Auth-Token: good', 'X-Service-Token: bad').code == 401
 
 

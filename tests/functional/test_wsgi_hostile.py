@@ -59,8 +59,10 @@ SMUGGLING = {
     'identity': START + b'Transfer-Encoding: identity\r\n\r\n0\r\n\r\n',
     'xchunked': START + b'Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n',
     'chunked twice': START + b'Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
-    'chunked and identity': START + b'Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n',
-    'identity and chunked': START + b'Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    'chunked and identity':
+        START + b'Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n',
+    'identity and chunked':
+        START + b'Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
     'quoted chunked': START + b'Transfer-Encoding: "chunked"\r\n\r\n0\r\n\r\n',
     'vertical tab': START + b'Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n',
     'form feed': START + b'Transfer-Encoding: chunked\x0c\r\n\r\n0\r\n\r\n',
@@ -367,8 +369,9 @@ def test_a_client_that_leaves_mid_answer_ends_the_application():
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.lists(st.one_of(st.binary(max_size=20), st.sampled_from([
-    b'GET / HTTP/1.1\r\n', b'POST /x HTTP/1.1\r\n', b'Host: t\r\n', b'\r\n', b'Content-Length: 5\r\n', b'\n', b' ',
-    b'Transfer-Encoding: chunked\r\n', b'\r\n\r\n', b'5\r\nabcde\r\n', b'0\r\n\r\n', b'Expect: 100-continue\r\n'])),
+    b'GET / HTTP/1.1\r\n', b'POST /x HTTP/1.1\r\n', b'Host: t\r\n', b'\r\n', b'Content-Length: 5\r\n', b'\n',
+    b' ', b'Transfer-Encoding: chunked\r\n', b'\r\n\r\n', b'5\r\nabcde\r\n', b'0\r\n\r\n',
+    b'Expect: 100-continue\r\n'])),
     max_size=12).map(b''.join))
 def test_no_input_hangs_the_server_or_makes_it_fail(served, data):
     with Raw(served) as client:

@@ -80,7 +80,8 @@ def test_what_is_wrong_with_a_pipeline_is_said(ini, name, path):
 
 @pytest.fixture
 def client(ini):
-    with serving(pipeline.load(str(ini), 'main', object()), trusted_proxies=None) as server, Raw(server) as client:
+    app = pipeline.load(str(ini), 'main', object())
+    with serving(app, trusted_proxies=None) as server, Raw(server) as client:
         yield client
 
 
@@ -108,7 +109,8 @@ def test_bodies_are_bounded_announced_or_not(client):
     assert client.get(method='POST', body=b'x' * 11).code == 413
     chunked = b'POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n'
     assert client.send(chunked + b'a\r\n' + b'x' * 10 + b'\r\n0\r\n\r\n').answer().body == b'x' * 10
-    assert client.send(chunked + b'6\r\n' + b'x' * 6 + b'\r\n5\r\n' + b'x' * 5 + b'\r\n0\r\n\r\n').answer().code == 413
+    client.send(chunked + b'6\r\n' + b'x' * 6 + b'\r\n5\r\n' + b'x' * 5 + b'\r\n0\r\n\r\n')
+    assert client.answer().code == 413
 
 
 def test_health_is_told_without_a_request_id(client, ini):
@@ -163,7 +165,8 @@ def test_a_stranger_is_not_believed(seen):
     for trusted in ((), ('10.0.0.0/8', '::1', 'unix')):
         with serving(app, trusted_proxies=trusted) as server, Raw(server) as client:
             client.get('/', *FORWARDED, 'Forwarded: for=1.2.3.4', 'X-Real-IP: 1.2.3.4')
-        assert (seen['REMOTE_ADDR'], seen['wsgi.url_scheme'], seen['HTTP_HOST']) == ('127.0.0.1', 'http', 'test')
+        assert (seen['REMOTE_ADDR'], seen['wsgi.url_scheme']) == ('127.0.0.1', 'http')
+        assert seen['HTTP_HOST'] == 'test'
         assert not any('FORWARDED' in key or 'REAL_IP' in key for key in seen)
 
 

@@ -16,6 +16,8 @@ from strata.wsgi.limits import Limits
 from strata.wsgi.middleware import RequestId
 from strata.wsgi.server import Server
 
+CHUNKED = b'POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n'
+
 
 def hello(environ, start_response):
     start_response('200 OK', [('Content-Type', 'text/plain')])
@@ -65,7 +67,7 @@ def test_pipelined_requests_are_answered_in_order():
 
 def test_a_request_may_arrive_byte_by_byte():
     with serving(echo) as server, Raw(server) as client:
-        for byte in b'POST /slow HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n':
+        for byte in CHUNKED + b'3\r\nabc\r\n0\r\n\r\n':
             client.send(bytes([byte]))
             green.sleep(0)
         assert client.answer().body == b'abc'
@@ -145,7 +147,8 @@ def test_requests_pass_the_standard_librarys_validator():
         start_response('200 OK', [('Content-Type', 'text/plain')])
         return [b'fine']
     with serving(validator(app)) as server, Raw(server) as client:
-        assert client.get('/x?y', 'Content-Type: text/plain', method='POST', body=b'abc\ndef\n').body == b'fine'
+        answer = client.get('/x?y', 'Content-Type: text/plain', method='POST', body=b'abc\ndef\n')
+        assert answer.body == b'fine'
 
 
 # -- responses
@@ -181,8 +184,9 @@ def test_the_first_piece_is_sent_before_the_second_is_made():
         assert client._until(b'0\r\n\r\n')
 
 
-@pytest.mark.parametrize('app', [hello, answering(b'hello'), answering(b'hello', headers=[('Content-Length', '5')])],
-                         ids=['list', 'stream', 'sized stream'])
+@pytest.mark.parametrize('app', [
+    hello, answering(b'hello'), answering(b'hello', headers=[('Content-Length', '5')])],
+    ids=['list', 'stream', 'sized stream'])
 def test_head_has_the_headers_and_no_body(app):
     with serving(app) as server, Raw(server) as client:
         assert client.get(method='HEAD').code == 200
@@ -284,8 +288,9 @@ def test_a_wrong_content_length_never_spoils_the_next_response(made):
 
 
 @pytest.mark.parametrize('header', [
-    ('X-A', 'a\r\nX-Evil: 1'), ('X-A', 'a\nX-Evil: 1'), ('X-A', 'a\rb'), ('X-A', 'a\0b'), ('X-A\r\nX-Evil', '1'),
-    ('X A', '1'), ('X:A', '1'), ('', '1'), ('X-A', '\u20ac'), ('Content-Length', '1\r\n'), ('Content-Length', '-1')])
+    ('X-A', 'a\r\nX-Evil: 1'), ('X-A', 'a\nX-Evil: 1'), ('X-A', 'a\rb'), ('X-A', 'a\0b'),
+    ('X-A\r\nX-Evil', '1'), ('X A', '1'), ('X:A', '1'), ('', '1'), ('X-A', '\u20ac'), ('Content-Length', '1\r\n'),
+    ('Content-Length', '-1')])
 def test_header_injection_is_refused(header):
     with serving(answering(b'x', headers=[header])) as server, Raw(server) as client:
         client.send(b'GET / HTTP/1.1\r\nHost: t\r\n\r\n')
@@ -301,7 +306,8 @@ def test_a_broken_status_is_refused(status):
 
 
 def test_framing_headers_of_the_application_are_passed_over():
-    app = answering(b'abc', headers=[('Transfer-Encoding', 'chunked'), ('Keep-Alive', '1'), ('Connection', 'close')])
+    app = answering(b'abc', headers=[('Transfer-Encoding', 'chunked'), ('Keep-Alive', '1'),
+                                     ('Connection', 'close')])
     with serving(app) as server, Raw(server) as client:
         answer = client.get()
         assert [v for n, v in answer.headers if n == 'transfer-encoding'] == ['chunked']
@@ -317,7 +323,7 @@ def test_a_file_is_sent_by_the_kernel_from_where_it_stands(tmp_path):
     opened = []
 
     def app(environ, start_response):
-        file = open(path, 'rb')
+        file = open(path, 'rb')      # noqa: SIM115 -- the server closes it
         opened.append(file)
         file.seek(1000)
         headers = [('Content-Length', environ['QUERY_STRING'])] if environ['QUERY_STRING'] else []
@@ -393,14 +399,14 @@ def test_a_body_streams_while_it_arrives():
         assert client.answer().body == b'done'
 
 
-CHUNKED = b'POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n'
 LINES = b'one\ntwo\n\nlong line\nend'
 
 
-@pytest.mark.parametrize('head', [b'POST / HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n%b' % (len(LINES), LINES),
-                                  CHUNKED + b''.join(b'1\r\n%c\r\n' % c for c in LINES) + b'0\r\n\r\n',
-                                  CHUNKED + b'%x;ext="a b"\r\n%b\r\n000\r\nX-Trailer: 1\r\n\r\n' % (len(LINES), LINES)],
-                         ids=['length', 'small chunks', 'extensions and trailers'])
+@pytest.mark.parametrize('head', [
+    b'POST / HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n%b' % (len(LINES), LINES),
+    CHUNKED + b''.join(b'1\r\n%c\r\n' % c for c in LINES) + b'0\r\n\r\n',
+    CHUNKED + b'%x;ext="a b"\r\n%b\r\n000\r\nX-Trailer: 1\r\n\r\n' % (len(LINES), LINES)],
+    ids=['length', 'small chunks', 'extensions and trailers'])
 def test_a_body_reads_as_a_file(head):
     seen = {}
 
@@ -428,7 +434,7 @@ def test_continue_is_said_when_the_body_is_first_read():
         assert client.answer().code == 100
         client.send(b'hello')
         assert client.answer().body == b'hello'
-        client.send(b'PUT / HTTP/1.1\r\nHost: t\r\nExpect: 100-Continue\r\nTransfer-Encoding: chunked\r\n\r\n')
+        client.send(CHUNKED[:-2] + b'Expect: 100-Continue\r\n\r\n')
         assert client.answer().code == 100
         client.send(b'2\r\nhi\r\n0\r\n\r\n')
         assert client.answer().body == b'hi'
@@ -457,7 +463,8 @@ def test_a_small_body_left_unread_is_drained_and_the_connection_stays():
         assert [client.answer().body for _ in range(3)] == [b'hello'] * 3
 
 
-@pytest.mark.parametrize('head', [b'PUT / HTTP/1.1\r\nHost: t\r\nContent-Length: 3000000\r\n\r\n', CHUNKED + b'2DC6C0\r\n'])
+@pytest.mark.parametrize('head', [b'PUT / HTTP/1.1\r\nHost: t\r\nContent-Length: 3000000\r\n\r\n',
+                                  CHUNKED + b'2DC6C0\r\n'])
 def test_a_large_body_left_unread_ends_the_connection_after_the_answer(head):
     with serving(hello) as server, Raw(server) as client:
         client.send(head + b'x' * 3000000)      # the whole of it is taken, so no reset eats the answer

@@ -1,0 +1,67 @@
+"""Secrets."""
+
+import time
+
+import pytest
+
+from strata import crypt, green
+
+
+def test_secrets_are_compared_as_text_or_bytes():
+    assert crypt.equal('geheim', b'geheim')
+    assert crypt.equal('schlüssel', 'schlüssel')
+    assert not crypt.equal('a', 'b')
+    assert not crypt.equal('a', 'aa')
+    assert not crypt.equal('\udcff', 'a')
+
+
+@pytest.mark.parametrize('password', ['simple', 'schlüssel €', '', 'x' * 4000, 'nul\0inside'])
+def test_a_password_is_hashed_and_known_again(password):
+    hashed = crypt.hash_password(password)
+    assert hashed.startswith('$argon2id$v=19$m=19456,t=2,p=1$')
+    assert crypt.verify_password(hashed, password)
+    assert not crypt.verify_password(hashed, password + 'x')
+    assert crypt.hash_password(password) != hashed
+    assert not crypt.outdated(hashed)
+
+
+def test_no_account_and_a_broken_hash_verify_nothing():
+    assert not crypt.verify_password(None, 'x')
+    assert not crypt.verify_password('nonsense', 'x')
+    assert crypt.outdated('nonsense')
+    assert crypt.outdated('$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$Jfki3ssVzwjdBpIdtLdxGQ')
+
+
+def test_no_account_takes_as_long_as_one():
+    hashed = crypt.hash_password('x')
+
+    def took(value):
+        began = time.perf_counter()
+        crypt.verify_password(value, 'y')
+        return time.perf_counter() - began
+    assert min(took(None) for _ in range(5)) > 0.3 * min(took(hashed) for _ in range(5))
+
+
+def test_hashing_lets_others_run():
+    turns = []
+
+    def count():
+        while True:
+            green.sleep(0)
+            turns.append(1)
+    counter = green.spawn(count)
+    crypt.hash_password('x')
+    counter.kill()
+    assert len(turns) > 10
+
+
+def test_hashing_inside_a_transaction_raises():
+    with green.no_switch('a transaction'), pytest.raises(green.SwitchInTransaction):
+        crypt.hash_password('x')
+
+
+def test_random_tokens_do_not_repeat_and_are_safe_in_urls():
+    tokens = {crypt.random_token() for _ in range(100)}
+    assert len(tokens) == 100
+    assert all(len(token) == 43 and token.replace('-', '').replace('_', '').isalnum() for token in tokens)
+    assert len(crypt.random_token(16)) == 22
