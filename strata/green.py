@@ -126,7 +126,7 @@ def after_fork() -> None:
     if old is not None:
         _abandoned.append(old)      # collecting it would throw into its greenlets
         poll = getattr(old, 'poll', None)
-        if hasattr(poll, 'close'):
+        if poll is not None and hasattr(poll, 'close'):
             poll.close()      # the child's copy only: the parent's epoll lives on
     eventlet.hubs.use_hub()
     pool = eventlet.tpool
@@ -188,6 +188,12 @@ class Greenlet:
         if self._error is not None:
             raise self._error
         return self._value
+
+    def join(self) -> None:
+        """Wait until it is over, however it ends; its exception is logged, not raised."""
+        while not self.dead:
+            self._finished = self._finished or Event()
+            self._finished.wait()
 
     def kill(self) -> None:
         """Raise ``GreenletExit`` in it and let it clean up; one that is over is left alone."""
@@ -275,15 +281,14 @@ class Pool:
         """The results for all items, in their order; the first failure is raised after all have run."""
         workers = [self.spawn(function, item) for item in items]
         for worker in workers:
-            with contextlib.suppress(Exception):
-                worker.wait()
+            worker._waiting += 1      # its failure is the caller's to hear, not the log's
+            worker.join()
         return [worker.wait() for worker in workers]
 
     def wait(self) -> None:
         """Wait until none is running; their failures have been logged."""
         while self._running:
-            with contextlib.suppress(Exception):
-                next(iter(self._running)).wait()
+            next(iter(self._running)).join()
 
     def kill(self) -> None:
         """Kill all that run."""

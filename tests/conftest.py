@@ -5,7 +5,10 @@ from strata import green
 green.patch()      # first of all, as in every daemon
 
 import pytest
+import pytest_timeout
 
+# its check for the main thread must not meet a green one, else it could not interrupt a hang
+pytest_timeout.threading = green.threads
 green.strict(True)
 
 pytest_plugins = ['strata.testing.servers', 'strata.testing.databases']
