@@ -7,6 +7,7 @@ as applications from elsewhere expect.
 
 import re
 from collections.abc import Iterator
+from typing import NoReturn
 
 from strata import errors
 from strata.wsgi.limits import Limits
@@ -244,7 +245,7 @@ class Chunked(Body):
         self.finished = True
         return False
 
-    def _malformed(self, why: str) -> None:
+    def _malformed(self, why: str) -> NoReturn:
         self.broken = True
         raise BodyMalformed(why=why)
 

@@ -40,6 +40,18 @@ class Head:
 
     __slots__ = ('_url', 'chunked', 'environ', 'expecting', 'keep_alive', 'length', 'method', 'old', 'target')
 
+    chunked: bool
+    #: the client waits for ``100 Continue``
+    expecting: bool
+    keep_alive: bool
+    #: bytes of the body, 0 if it is chunked
+    length: int
+    method: str
+    #: HTTP/1.0
+    old: bool
+    #: as it was sent
+    target: str
+
     def __init__(self) -> None:
         self.environ: dict[str, object] = {}
         self._url = b''

@@ -44,7 +44,7 @@ def bind(address: Address, *, backlog: int = BACKLOG) -> Any:
     sock = module.socket(family, module.SOCK_STREAM)
     try:
         if unix:
-            _remove_stale(address)
+            _remove_stale(str(address))
         else:
             sock.setsockopt(module.SOL_SOCKET, module.SO_REUSEADDR, 1)
         sock.bind(address)
