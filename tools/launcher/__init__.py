@@ -1,0 +1,1 @@
+"""What ``tools/onestack`` does once it has a virtual environment: the launcher of a one-host cloud."""

@@ -1,0 +1,252 @@
+"""What ``up`` needs of the host, makes of it, and gives back: packages, the daemons' user, libvirt, the unit."""
+
+import json
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from launcher.settings import DAEMON_USER, Settings, Trouble, checkout, write
+
+#: Debian packages by what they are for
+PACKAGES = {
+    'virtual machines': ['qemu-system-x86', 'qemu-utils', 'libvirt-daemon-system', 'libvirt-daemon-driver-qemu',
+                         'libvirt-clients', 'python3-libvirt', 'xorriso'],
+    'networks': ['dnsmasq-base', 'nftables', 'iproute2', 'conntrack'],
+    'the guest image': ['busybox-static', 'dropbear-bin', 'e2fsprogs', 'mtools', 'dosfstools', 'syslinux',
+                        'syslinux-common', 'cpio', 'kmod', 'openssh-client'],
+}
+UNIT = '/etc/systemd/system/onestack.service'
+LIBVIRT = 'qemu:///system'
+
+
+def run(argv: Sequence[str], *, timeout: float = 60, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run a command; ``Trouble`` with the end of its output if it fails."""
+    try:
+        done = subprocess.run(list(argv), capture_output=True, text=True, timeout=timeout, check=False,
+                              stdin=subprocess.DEVNULL, env={**os.environ, 'DEBIAN_FRONTEND': 'noninteractive',
+                                                             'LC_ALL': 'C.UTF-8'})
+    except FileNotFoundError as error:
+        raise Trouble(f'{argv[0]} is not installed.', f'install the package that has {argv[0]}.') from error
+    except subprocess.TimeoutExpired as error:
+        raise Trouble(f'{" ".join(argv[:3])} did not end within {timeout:.0f} s.', 'try it by hand.') from error
+    if check and done.returncode:
+        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-3:]
+        raise Trouble(f'{" ".join(argv[:4])} failed: {" / ".join(last)}.', 'try it by hand.')
+    return done
+
+
+def missing_packages() -> list[str]:
+    """Which of the packages are not installed."""
+    wanted = [name for names in PACKAGES.values() for name in names]
+    said = run(['dpkg-query', '-W', '-f', '${Package} ${db:Status-Status}\\n', *wanted], check=False).stdout
+    there = {line.split()[0] for line in said.splitlines() if line.endswith(' installed')}
+    return [name for name in wanted if name not in there]
+
+
+def install(packages: Sequence[str]) -> None:
+    """Install Debian packages."""
+    if not shutil.which('apt-get'):
+        raise Trouble('this is no Debian system, and something is missing.',
+                      f'install what these Debian packages hold: {" ".join(packages)}.')
+    run(['apt-get', '-q', 'update'], timeout=600)
+    run(['apt-get', '-q', '-o', 'DPkg::Lock::Timeout=300', 'install', '-y', '--no-install-recommends', *packages],
+        timeout=1800)
+
+
+def has_systemd() -> bool:
+    """Whether systemd runs this host."""
+    return os.path.isdir('/run/systemd/system')
+
+
+def made(settings: Settings) -> dict[str, bool]:
+    """What we made on the host outside the data directory."""
+    try:
+        with open(settings.path('host.json'), encoding='utf-8') as file:
+            return dict(json.load(file))
+    except FileNotFoundError:
+        return {}
+
+
+def _note(settings: Settings, **what: bool) -> None:
+    write(settings.path('host.json'), json.dumps({**made(settings), **what}), mode=0o600)
+
+
+# -- the daemons' user ---------------------------------------------------------------------------
+
+def ensure_user(settings: Settings) -> None:
+    """A system user for the daemons, in the groups that let it use libvirt and KVM."""
+    try:
+        pwd.getpwnam(DAEMON_USER)
+    except KeyError:
+        os.makedirs(settings.data_dir, mode=0o755, exist_ok=True)
+        _note(settings, user=True)
+        run(['useradd', '--system', '--user-group', '--home-dir', settings.data_dir, '--no-create-home',
+             '--shell', '/usr/sbin/nologin', DAEMON_USER])
+    groups = {line.split(':')[0] for line in open('/etc/group', encoding='utf-8')}
+    wanted = [name for name in ('libvirt', 'kvm', 'libvirt-qemu') if name in groups]
+    if wanted:
+        run(['usermod', '-a', '-G', ','.join(wanted), DAEMON_USER])
+
+
+# -- libvirt -------------------------------------------------------------------------------------
+
+def libvirt_answers() -> bool:
+    """Whether libvirt's daemon is there."""
+    try:
+        return run(['virsh', '-c', LIBVIRT, 'version'], timeout=20, check=False).returncode == 0
+    except Trouble:
+        return False
+
+
+def start_libvirt(settings: Settings) -> str:
+    """Have libvirt run; returns how it came to."""
+    if libvirt_answers():
+        return 'already running'
+    if has_systemd():
+        run(['systemctl', 'enable', '--now', 'libvirtd.service', 'virtlogd.socket'])
+        how = 'by systemd'
+    else:
+        run(['virtlogd', '-d', '-p', '/run/virtlogd.pid'], check=False)      # one may run already
+        run(['libvirtd', '-d', '-p', '/run/libvirtd.pid'])
+        _note(settings, libvirtd=True)
+        how = 'by us'
+    deadline = time.monotonic() + 20
+    while not libvirt_answers():
+        if time.monotonic() > deadline:
+            raise Trouble('libvirtd does not answer.', 'see /var/log/libvirt, or start it by hand.')
+        time.sleep(0.2)
+    return how
+
+
+def stop_libvirt(settings: Settings) -> None:
+    """Stop a libvirtd that we started."""
+    if not made(settings).get('libvirtd'):
+        return
+    for daemon in ('libvirtd', 'virtlogd'):
+        run(['pkill', '-F', f'/run/{daemon}.pid', daemon], check=False)
+    _note(settings, libvirtd=False)
+
+
+def guests(uuids: set[str], *, all: bool = True) -> list[str]:      # noqa: A002
+    """Which of these UUIDs are domains of this host (running ones only, unless ``all``)."""
+    if not libvirt_answers():
+        return []
+    said = run(['virsh', '-c', LIBVIRT, 'list', '--uuid', *(['--all'] if all else [])]).stdout
+    return [word for word in said.split() if word in uuids]
+
+
+def shut_down_guests(uuids: set[str], seconds: float = 60) -> int:
+    """Shut guests down politely, pull the plug of those that do not listen; returns how many there were."""
+    running = guests(uuids, all=False)
+    for uuid in running:
+        run(['virsh', '-c', LIBVIRT, 'shutdown', uuid], check=False)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and guests(uuids, all=False):
+        time.sleep(0.5)
+    for uuid in guests(uuids, all=False):
+        run(['virsh', '-c', LIBVIRT, 'destroy', uuid], check=False)
+    return len(running)
+
+
+def remove_guests(uuids: set[str]) -> None:
+    """Take the domains away, with what libvirt keeps of them."""
+    for uuid in guests(uuids):
+        run(['virsh', '-c', LIBVIRT, 'destroy', uuid], check=False)
+        run(['virsh', '-c', LIBVIRT, 'undefine', '--managed-save', '--nvram', uuid], check=False)
+
+
+# -- networks ------------------------------------------------------------------------------------
+
+def reset_networks(settings: Settings) -> None:
+    """Give back every namespace, bridge, rule and sysctl that the network helper took."""
+    if settings.fake or not os.path.isdir(settings.path('net-helper')):
+        return
+    run([sys.executable, '-m', 'nova.cmd.net_helper', '--reset', '--state-dir', settings.path('net-helper'),
+         '--socket', settings.path('run', 'net-helper.sock')], timeout=120)
+
+
+# -- the daemons themselves ----------------------------------------------------------------------
+
+def busy_ports(settings: Settings, names: Sequence[str]) -> list[int]:
+    """Ports of ours that somebody else listens on."""
+    busy = []
+    for name in names:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(('0.0.0.0', settings.port(name)))      # noqa: S104
+            except OSError:
+                busy.append(settings.port(name))
+    return busy
+
+
+def environment() -> dict[str, str]:
+    """What the daemons' parent is started with."""
+    tree = checkout()
+    return {'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'LC_ALL': 'C.UTF-8',
+            'PYTHONPATH': os.pathsep.join([tree, os.path.join(tree, 'tools')]), 'PYTHONDONTWRITEBYTECODE': '1'}
+
+
+def start_parent(settings: Settings) -> None:
+    """Start the parent: as a unit where systemd runs, else as a daemon of its own session."""
+    if has_systemd() and not os.geteuid():
+        write(UNIT, unit(settings))
+        _note(settings, unit=True)
+        run(['systemctl', 'daemon-reload'])
+        run(['systemctl', 'enable', '--now', 'onestack.service'])
+        return
+    with open(settings.path('log', 'onestack.out'), 'ab') as out:
+        subprocess.Popen([sys.executable, '-m', 'launcher.parent', settings.data_dir], stdin=subprocess.DEVNULL,
+                         stdout=out, stderr=out, start_new_session=True, cwd='/', env=environment())
+
+
+def unit(settings: Settings) -> str:
+    """The systemd unit: brings cloud and servers back after a reboot."""
+    variables = '\n'.join(f'Environment={key}={value}' for key, value in environment().items())
+    return (f'[Unit]\nDescription=onestack: a cloud on one host\nAfter=network-online.target libvirtd.service\n'
+            f'Wants=network-online.target libvirtd.service\n\n'
+            f'[Service]\n{variables}\nExecStart={sys.executable} -m launcher.parent {settings.data_dir}\n'
+            f'KillMode=mixed\nTimeoutStopSec=45\nRestart=on-failure\n\n[Install]\nWantedBy=multi-user.target\n')
+
+
+def parent_pid(settings: Settings) -> int | None:
+    """The pid of the running parent, if there is one."""
+    try:
+        with open(settings.path('run', 'processes.json'), encoding='utf-8') as file:
+            pid = int(json.load(file)['parent'])
+        with open(f'/proc/{pid}/cmdline', 'rb') as file:
+            words = file.read().split(b'\0')
+    except (OSError, ValueError, KeyError):
+        return None
+    return pid if b'launcher.parent' in words and settings.data_dir.encode() in words else None
+
+
+def stop_parent(settings: Settings, seconds: float = 45) -> bool:
+    """Stop the daemons; whether they ran."""
+    pid = parent_pid(settings)
+    if made(settings).get('unit') and has_systemd():
+        run(['systemctl', 'disable', '--now', 'onestack.service'], timeout=seconds + 15, check=False)
+    elif pid:
+        os.kill(pid, 15)
+    deadline = time.monotonic() + seconds
+    while pid and os.path.exists(f'/proc/{pid}') and parent_pid(settings):
+        if time.monotonic() > deadline:
+            os.kill(pid, 9)
+        time.sleep(0.05)
+    return pid is not None
+
+
+def give_back(settings: Settings) -> None:
+    """Remove the unit and the user, if we made them."""
+    ours = made(settings)
+    if ours.get('unit') and os.path.exists(UNIT):
+        os.unlink(UNIT)
+        run(['systemctl', 'daemon-reload'], check=False)
+    stop_libvirt(settings)
+    if ours.get('user'):
+        run(['userdel', DAEMON_USER], check=False)

@@ -1,0 +1,66 @@
+"""What each of the forked processes runs: the services of one host, a process per service.
+
+Each brings its own database up to date first, which costs one query when it is.
+"""
+
+import glance.cmd.api
+import keystone.cmd.keystone
+import nova.cmd.api
+from glance.cmd import wire as glance_wire
+from glance.conf import OPTIONS as GLANCE_OPTIONS
+from keystone import conf as keystone_conf
+from keystone.bootstrap import Wishes, bootstrap
+from keystone.db import tables as keystone_tables
+from launcher.settings import DAEMON_USER, Settings
+from nova import conf as nova_conf
+from nova.cmd import network as nova_network
+from nova.cmd import parts
+from strata import conf as configuration
+from strata import log, migrate
+from strata.service import Service
+from strata.wsgi.server import Server, bind
+
+__all__ = ['DAEMON_USER', 'run_glance', 'run_keystone', 'run_nova']
+
+
+def run_keystone(settings: Settings) -> int:
+    """keystone, its keys and its administrator."""
+    conf = keystone_conf.load('keystone', [], files=[settings.path('etc', 'keystone.conf')])
+    log.setup(debug=conf.debug, path=conf.log_file, form=conf.log_format)
+    wired = keystone.cmd.keystone.wire(conf)
+    keystone_tables.upgrade(wired.db)
+    wired.keys.setup(None)
+    wired.credential_keys.setup(None)
+    url = settings.url('identity', '/v3')
+    bootstrap(wired, Wishes(password=settings.secrets['admin'],
+                            urls={'public': url, 'internal': url, 'admin': url}))
+    service = Service('keystone', conf)
+    service.add_server(Server(keystone.cmd.keystone.application(conf, wired), bind((conf.api.listen, conf.api.port)),
+                              name='keystone'))
+    return service.run()
+
+
+def run_glance(settings: Settings) -> int:
+    """glance-api and, in the same process, the registry."""
+    conf = configuration.load('glance-api', GLANCE_OPTIONS, [], files=[settings.path('etc', 'glance.conf')])
+    log.setup(debug=conf.debug, path=conf.log_file, form=conf.log_format)
+    wiring = glance_wire.api(conf)
+    migrate.upgrade(wiring.db, glance_wire.MIGRATIONS)
+    service = Service('glance', conf)
+    glance.cmd.api.setup(service, conf, bind((conf.bind_host, conf.bind_port)), wiring)
+    return service.run()
+
+
+def run_nova(settings: Settings) -> int:
+    """All of nova: the APIs, scheduler, compute, network, on a bus of their own."""
+    conf = nova_conf.load('nova', [], files=[settings.path('etc', 'nova.conf')])
+    log.setup(debug=conf.debug, path=conf.log_file, form=conf.log_format)
+    wiring = parts.wiring(conf, nova.cmd.api.policy(conf))
+    migrate.upgrade(wiring.db, parts.MIGRATIONS)
+    service = Service('nova', conf)
+    service.add_bus(wiring.bus)
+    nova_network.add(service, wiring)
+    parts.add_scheduler(service, wiring)
+    parts.add_compute(service, wiring)
+    nova.cmd.api.add(service, wiring)
+    return service.run()
