@@ -2,6 +2,8 @@
 
 from oslo_config import cfg
 
+from strata import identity
+
 FORMATS = ['ami', 'ari', 'aki', 'vhd', 'vhdx', 'vmdk', 'raw', 'qcow2', 'vdi', 'iso', 'ploop']
 CONTAINERS = ['ami', 'ari', 'aki', 'bare', 'ovf', 'ova', 'docker', 'compressed']
 
@@ -10,6 +12,8 @@ OPTIONS: dict[str, list[cfg.Opt]] = {
         cfg.StrOpt('bind_host', default='0.0.0.0', help='Address that glance-api listens on.'),      # noqa: S104
         cfg.PortOpt('bind_port', default=9292, help='Port that glance-api listens on.'),
         cfg.IntOpt('workers', default=1, min=1, help='Processes of glance-api.'),
+        cfg.ListOpt('trusted_proxies', default=[],
+                    help='Addresses or networks whose X-Forwarded-* headers count.'),
         cfg.IntOpt('image_size_cap', default=1 << 40, min=1, help='Largest image, in bytes.'),
         cfg.IntOpt('image_property_quota', default=128, help='Most properties of an image; -1: no limit.'),
         cfg.IntOpt('image_tag_quota', default=128, help='Most tags of an image; -1: no limit.'),
@@ -44,7 +48,8 @@ OPTIONS: dict[str, list[cfg.Opt]] = {
         cfg.PortOpt('bind_port', default=9191, help='Port that glance-registry listens on.'),
     ],
     'paste_deploy': [
-        cfg.StrOpt('config_file', help='The paste file; default: <program>-paste.ini beside the first '
-                                       'configuration file, or the one of the source tree.'),
+        cfg.StrOpt('config_file', default='api-paste.ini',
+                   help='The pipelines, beside the first configuration file; without it the standard ones.'),
     ],
+    'keystone_authtoken': identity.OPTIONS,
 }

@@ -25,8 +25,8 @@ class Front:
         context = environ.get('strata.context')
         if context is not None:
             context.is_admin = self.policy.allows(policy.ADMIN.name, context)
-        put, path = environ['REQUEST_METHOD'] == 'PUT', environ.get('PATH_INFO', '')
-        return (self.app if put and path.endswith(('/file', '/stage')) else self.limited)(environ, start_response)
+        data = environ['REQUEST_METHOD'] == 'PUT' and environ['PATH_INFO'].endswith(('/file', '/stage'))
+        return (self.app if data else self.limited)(environ, start_response)
 
 
 def rules() -> list[Rule]:
@@ -34,15 +34,19 @@ def rules() -> list[Rule]:
     return [*api.app.rules(), *policy.BESIDE]
 
 
+def bound(wiring: Wiring) -> Front:
+    """The Image API of one process; it expects the caller's context in the environment."""
+    return Front(api.app.bind(wiring), wiring.policy)
+
+
 def applications(wiring: Wiring) -> Mount:
     """The whole API without a pipeline before it: for tests, which inject the context."""
-    return Mount({'/v2': Front(api.app.bind(wiring), wiring.policy), '/': versions.app.bind(wiring)})
+    return Mount({'/v2': bound(wiring), '/': versions.app.bind(wiring)})
 
 
 def v2(global_conf: dict[str, str], **options: str) -> Front:
     """paste: the Image API v2."""
-    wiring = pipeline.current()
-    return Front(api.app.bind(wiring), wiring.policy)
+    return bound(pipeline.current())
 
 
 def root(global_conf: dict[str, str], **options: str) -> Any:

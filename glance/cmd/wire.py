@@ -1,20 +1,23 @@
 """Build the wiring of a glance process from its configuration."""
 
-import os
+from typing import Any
 
 from oslo_config import cfg
 
-from glance import stores
+from glance import pipelines, stores
 from glance.api import front
+from glance.registry import app as registry
+from glance.registry.client import Remote
 from glance.registry.interface import Registry
 from glance.registry.local import Local
 from glance.wiring import Wiring
 from strata import conf as configuration
+from strata.clock import CLOCK, Clock
 from strata.db import Database
-from strata.policy import Policy
+from strata.identity import Identity
+from strata.policy import Policy, Rule
 
 MIGRATIONS = 'glance.db:migrations'
-_TREE = os.path.join(os.path.dirname(__file__), '..', '..', 'etc', 'glance')
 
 
 def database(conf: cfg.ConfigOpts) -> Database:
@@ -23,30 +26,30 @@ def database(conf: cfg.ConfigOpts) -> Database:
                     pool=conf.database.max_pool_size, retries=conf.database.max_retries)
 
 
-def beside(conf: cfg.ConfigOpts, name: str) -> str:
-    """The path of a file beside the first configuration file, or else in the source tree."""
-    for file in conf.config_file or ():
-        path = os.path.join(os.path.dirname(os.path.abspath(file)), name)
-        if os.path.exists(path):
-            return path
-    return os.path.normpath(os.path.join(_TREE, name))
+def _policy(conf: cfg.ConfigOpts, rules: list[Rule]) -> Policy:
+    return Policy(rules, path=pipelines.beside(conf, conf.oslo_policy.policy_file))
 
 
-def policies(conf: cfg.ConfigOpts) -> Policy:
-    """The rules of the API as the operator may have overridden them."""
-    path = conf.oslo_policy.policy_file
-    return Policy(front.rules(), path=path if os.path.isabs(path) else beside(conf, path))
+def api(conf: cfg.ConfigOpts, *, identity: Any = None, db: Database | None = None,
+        clock: Clock = CLOCK) -> Wiring:
+    """The wiring of glance-api; the registry is called in-process unless [registry] url names one.
 
-
-def api(conf: cfg.ConfigOpts, db: Database | None = None) -> Wiring:
-    """The wiring of glance-api: the registry is called in-process unless [registry] url names one."""
+    ``identity`` validates tokens (default: keystone over HTTP); onestack hands in keystone itself.
+    """
+    identity = identity or Identity(conf.keystone_authtoken, clock=clock)
     keeper: Registry
     if conf.registry.url:
-        from glance.registry.client import Remote  # HTTP and its credentials are only needed here
-        keeper = Remote.configured(conf)
+        keeper, db = Remote(conf.registry.url, identity), None
     else:
         db = db or database(conf)
         keeper = Local(db)
-    return Wiring(conf, policies(conf), keeper, stores.load(conf), db=db)
+    return Wiring(conf, _policy(conf, front.rules()), keeper, stores.load(conf), db=db, identity=identity,
+                  clock=clock)
 
 
+def registry_api(conf: cfg.ConfigOpts, *, identity: Any = None, db: Database | None = None,
+                 clock: Clock = CLOCK) -> Wiring:
+    """The wiring of glance-registry."""
+    db = db or database(conf)
+    return Wiring(conf, _policy(conf, list(registry.app.rules())), Local(db), db=db,
+                  identity=identity or Identity(conf.keystone_authtoken, clock=clock), clock=clock)

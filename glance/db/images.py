@@ -189,8 +189,8 @@ def memberships(tx: Session, context: Context, ids: Sequence[str]) -> set[str]:
 
 SORTABLE: dict[str, Any] = {name: getattr(Image, name) for name in (
     'name', 'status', 'visibility', 'owner', 'size', 'virtual_size', 'disk_format', 'container_format',
-    'checksum', 'min_disk', 'min_ram', 'protected', 'os_hidden', 'os_hash_algo', 'os_hash_value', 'created_at',
-    'updated_at', 'id')}
+    'checksum', 'min_disk', 'min_ram', 'protected', 'os_hidden', 'os_hash_algo', 'os_hash_value',
+    'created_at', 'updated_at', 'id')}
 
 _COMPARE: dict[str, Any] = {
     'eq': lambda column, value: column.is_(None) if value is None else column == value,

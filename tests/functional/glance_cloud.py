@@ -59,7 +59,7 @@ class Cloud:
             **options})
         db = wire.database(self.conf)
         db.create_all(Base.metadata)
-        self.wiring: Wiring = wire.api(self.conf, db)
+        self.wiring: Wiring = wire.api(self.conf, db=db)
         self.app = front.applications(self.wiring)
         self.alice, self.bob = person('alice'), person('bob')
         self.reader = person('alice', 'reader')

@@ -16,7 +16,8 @@ RESERVED = frozenset({'location', 'deleted', 'deleted_at', 'member_id', 'stores'
 #: published attributes that clients set
 WRITABLE = frozenset({'name', 'visibility', 'owner', 'disk_format', 'container_format', 'min_disk', 'min_ram',
                       'protected', 'os_hidden', 'tags'})
-_PROPERTY = {'type': 'string', 'maxLength': 65535}
+#: in bytes of UTF-8 this fits the text column of every database
+_PROPERTY = {'type': 'string', 'maxLength': 16383}
 
 
 class ReadOnly(errors.Forbidden):

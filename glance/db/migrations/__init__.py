@@ -1,0 +1,1 @@
+"""How the database of glance came to be, step by step."""
