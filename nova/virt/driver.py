@@ -10,7 +10,7 @@ A guest's life as a driver sees it::
         |    start/reboot|       resume
         +--- destroy -- SHUTDOWN   (destroy works from any state)
 
-Invariants: a guest that ``guests`` lists has its disks; a failed ``spawn``
+Invariants: a guest that ``guests`` lists with a state has its disks; a failed ``spawn``
 leaves neither; ``destroy`` leaves no file, device or definition behind.
 """
 
@@ -109,7 +109,8 @@ class Guest:
     kernel: str | None = None         # paths and command line of a direct kernel boot
     ramdisk: str | None = None
     cmdline: str | None = None
-    metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)   # shown by the hypervisor's own tools
+    #: for the eyes of who uses the hypervisor's own tools
+    metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -168,7 +169,11 @@ class Driver(ABC):
 
     @abstractmethod
     def guests(self) -> dict[str, PowerState]:
-        """Ids and power states of all our guests on this host."""
+        """Ids and power states of all our guests on this host.
+
+        What is left of a ``spawn`` or ``destroy`` that was cut short is listed
+        with ``NOSTATE``; ``destroy`` clears it away.
+        """
 
     @abstractmethod
     def power_state(self, id: str) -> PowerState:

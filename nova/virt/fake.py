@@ -36,10 +36,14 @@ from nova.virt.driver import (
     UnknownGuest,
     Volume,
 )
+from nova.virt.uptime import uptime
 from strata import errors, green
 
 #: environment variable with orders for the drivers of a process
 ORDERS = 'NOVA_FAKE_ORDERS'
+
+#: what a guest says when it boots
+BOOT = b'[    0.000000] Linux version fake\r\nguest: ready after 0.00 s\r\n'
 
 RUNNING, PAUSED, SHUTDOWN = PowerState.RUNNING, PowerState.PAUSED, PowerState.SHUTDOWN
 CRASHED, SUSPENDED = PowerState.CRASHED, PowerState.SUSPENDED
@@ -114,7 +118,7 @@ class Directory:
         return self._path / 'guests' / id
 
     def ids(self) -> list[str]:
-        return [path.parent.name for path in self._path.glob('guests/*/guest.json')]
+        return [path.name for path in self._path.glob('guests/*')]
 
     def get(self, id: str) -> dict[str, Any] | None:
         return _read(self._folder(id) / 'guest.json')
@@ -180,7 +184,8 @@ class FakeDriver(Driver):
 
     # -- to order ----------------------------------------------------------------------------
 
-    def fail(self, verb: str, times: int = 1, error: str | Exception = 'Error', *, after: bool = False) -> None:
+    def fail(self, verb: str, times: int = 1, error: str | Exception = 'Error', *,
+             after: bool = False) -> None:
         """Have the next ``times`` calls of ``verb`` fail, before they act or ``after`` they did.
 
         ``error`` is a name in ``FAILURES``, an error of such a type, or 'kill'.
@@ -244,10 +249,10 @@ class FakeDriver(Driver):
             running=sum(one.state == RUNNING for one in kept),
             cpu_info={'arch': 'x86_64', 'model': 'fake', 'vendor': 'fake', 'features': ['nx', 'sse2'],
                       'topology': {'sockets': 1, 'cores': self._capacity.vcpus, 'threads': 1}},
-            uptime=_uptime())
+            uptime=uptime())
 
     def guests(self) -> dict[str, PowerState]:
-        return {one.guest.id: one.state for one in self._all()}
+        return {id: self.power_state(id) for id in self._store.ids()}
 
     def power_state(self, id: str) -> PowerState:
         entry = self._store.get(id)
@@ -334,7 +339,8 @@ class FakeDriver(Driver):
         running = kept.state == RUNNING
         counters = ('octets', 'errors', 'drop', 'packets', 'rate')
         return {
-            'state': kept.state.name.lower(), 'driver': 'fake', 'hypervisor': 'fake', 'hypervisor_os': 'linux',
+            'state': kept.state.name.lower(), 'driver': 'fake', 'hypervisor': 'fake',
+            'hypervisor_os': 'linux',
             'uptime': int(time.time() - kept.started) if running else 0,
             'config_drive': guest.config_drive is not None,
             'num_cpus': guest.vcpus, 'num_nics': len(guest.nics), 'num_disks': disks,
@@ -407,7 +413,7 @@ class FakeDriver(Driver):
 
     def _boot(self, id: str) -> None:
         if self._get(id).state != RUNNING:
-            self._store.write_console(id, b'[    0.000000] Linux version fake\r\nguest: ready after 0.00 s\r\n')
+            self._store.write_console(id, BOOT)
             self._move(id, RUNNING)
 
     def _move(self, id: str, state: PowerState) -> None:
@@ -428,16 +434,6 @@ def _refused(verb: str, kept: _Kept) -> errors.Conflict:
                            state=kept.state.name)
 
 
-def _uptime() -> str:
-    """The host's up-time in the form of uptime(1)."""
-    with open('/proc/uptime') as file:
-        minutes = int(float(file.read().split()[0])) // 60
-    load = ', '.join(f'{value:.2f}' for value in os.getloadavg())
-    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
-    return (f' {time.strftime("%H:%M:%S")} up {days} days, {hours:2d}:{minutes:02d},  0 users,'
-            f'  load average: {load}')
-
-
 def empty_qcow2(size: int) -> bytes:
     """A qcow2 disk of ``size`` bytes with nothing on it: header, refcounts, an L1 table of zeros."""
     cluster = 65536
@@ -447,4 +443,5 @@ def empty_qcow2(size: int) -> bytes:
                          cluster, 1, 0, 0, 0, 0, 0, 4, 104)
     refcounts = struct.pack('>Q', 2 * cluster)
     counts = struct.pack('>H', 1) * (3 + tables)
-    return b''.join(part.ljust(cluster, b'\0') for part in (header, refcounts, counts)) + bytes(tables * cluster)
+    heads = (part.ljust(cluster, b'\0') for part in (header, refcounts, counts))
+    return b''.join(heads) + bytes(tables * cluster)
