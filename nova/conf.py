@@ -100,6 +100,14 @@ NETWORK = [
     cfg.StrOpt('helper_socket', default='/run/strata/net-helper.sock', help='Where the privileged helper listens.'),
     cfg.StrOpt('fake_state_path', help='fake driver: where its state is kept; default: in memory.'),
     cfg.IntOpt('reconcile_interval', default=60, min=1, help='Seconds between comparisons with the host.'),
+    cfg.StrOpt('tenant_network_type', default='local', choices=['local', 'vxlan'],
+               help='How networks of projects leave a host: not at all, or to other hosts by VXLAN.'),
+    cfg.IntOpt('mtu', default=1500, min=576, max=9216, help='MTU of the physical networks.'),
+    cfg.HostAddressOpt('local_ip', help='Address of this host that VXLAN packets come from and go to.'),
+    cfg.DictOpt('physical_interfaces', default={},
+                help='physical_network:interface pairs that flat and VLAN networks leave this host by.'),
+    cfg.IntOpt('tap_owner', default=0, min=0, help='User id that may open tap devices: the hypervisor\'s.'),
+    cfg.StrOpt('dns_domain', default='openstacklocal', help='Domain of the names that DHCP hands out.'),
 ]
 
 GLANCE = [

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, Session, load_only, mapped_column, relationship, selectinload
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship, selectinload
 
 from nova.db.base import Base, Stamped
 from nova.db.tags import Tagged
@@ -88,9 +88,8 @@ def segmentation_ids(tx: Session, network_type: str, physical_network: str | Non
     return {number for number in tx.scalars(query) if number is not None}
 
 
-def usable(tx: Session, context: Context) -> Sequence[Network]:
-    """Networks a project's server may be put on without being told: its own, then those shared with it."""
-    mine = sa.select(Network).where(Network.project_id == context.project_id, sa.not_(Network.external))
-    own = tx.scalars(mine.options(load_only(Network.id, Network.name)).order_by(Network.created_at)).all()
-    return own or tx.scalars(sa.select(Network).where(Network.shared, sa.not_(Network.external))
-                             .order_by(Network.created_at)).all()
+def usable(tx: Session, project_id: str) -> Sequence[Network]:
+    """Networks a project's server may be put on without being told: its own, and those shared with all."""
+    return tx.scalars(sa.select(Network).where(
+        sa.or_(Network.project_id == project_id, Network.shared), sa.not_(Network.external), Network.admin_state_up)
+        .order_by(Network.created_at)).all()

@@ -24,6 +24,7 @@ FLOATING = 'network:floatingip'
 class Port(Base, Revised, Tagged):
     """A plug in a network: of a server, a router, the DHCP server, or nobody yet (``device_id`` empty).
 
+    ``counted`` says whether it uses up its project's quota (ours for routers and DHCP do not).
     ``made_by_compute``, ``position`` and ``device_tag`` are nova-compute's: whether it goes with its
     server, which of the server's NICs it is, and the word the guest knows it by.
     """
@@ -48,6 +49,7 @@ class Port(Base, Revised, Tagged):
     binding_profile: Mapped[Any] = mapped_column(db.Json, default=dict)
     allowed_address_pairs: Mapped[Any] = mapped_column(db.Json, default=list)
     extra_dhcp_opts: Mapped[Any] = mapped_column(db.Json, default=list)
+    counted: Mapped[bool] = mapped_column(default=False)
     made_by_compute: Mapped[bool] = mapped_column(default=False)
     position: Mapped[int] = mapped_column(default=0)
     device_tag: Mapped[str | None] = mapped_column(sa.String(60))
@@ -67,6 +69,11 @@ class Port(Base, Revised, Tagged):
     def security_group_ids(self) -> list[str]:
         """The ids of the groups the port is in."""
         return sorted(membership.security_group_id for membership in self.memberships)
+
+    @property
+    def device(self) -> str:
+        """The name of its tap device on the host; Linux takes 15 characters."""
+        return 'tap' + self.id[:11]
 
     @property
     def vif_type(self) -> str:

@@ -1,0 +1,130 @@
+"""A port's rows: inserting them with addresses and groups, and deleting them."""
+
+import ipaddress
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy.orm import Session
+
+from nova.db import floating_ips, networks, tags
+from nova.db.ports import Address, Port, PortGroup
+from nova.network import addresses, faults, quotas, security_groups
+from nova.wiring import Wiring
+from strata.context import Context
+
+MOST_PAIRS = 10
+MAC_PREFIX = 'fa:16:3e'
+
+
+def make(tx: Session, wiring: Wiring, context: Context, *, network_id: str, project_id: str,
+         fixed_ips: Sequence[Mapping[str, str]] | None = None, mac_address: str | None = None,
+         security_groups: Sequence[str] | None = None, counted: bool = False, **values: Any) -> Port:
+    """Insert a port with its addresses and groups; the caller flushes nothing and wakes the hosts.
+
+    ``counted`` takes it from the project's quota.
+    """
+    network = networks.some(tx, [network_id])
+    if not network:
+        raise faults.NetworkNotFound(id=network_id)
+    if counted:
+        quotas.take(tx, wiring, project_id, {'port': 1})
+    values.setdefault('port_security_enabled', network[0].port_security_enabled)
+    port = _insert(tx, mac_address, Port(network_id=network_id, project_id=project_id, counted=counted, **values))
+    addresses.give(tx, port, fixed_ips)
+    tx.flush()
+    tx.refresh(port, ['addresses'])
+    port.allowed_address_pairs = checked_pairs(port, port.allowed_address_pairs or [])
+    join(tx, context, port, _first_groups(tx, port, security_groups))
+    return port
+
+
+def _insert(tx: Session, mac: str | None, port: Port) -> Port:
+    """Insert the row under its MAC address, or one nobody has on the network."""
+    for _ in range(1 if mac else 32):
+        port.mac_address = mac.lower() if mac else new_mac()
+        try:
+            with tx.begin_nested():
+                tx.add(port)
+                tx.flush()
+        except exc.IntegrityError as error:
+            if 'foreign key' in str(error.orig).lower():
+                raise faults.NetworkNotFound(id=port.network_id) from error
+            continue
+        return port
+    raise faults.MacAddressInUse(network_id=port.network_id, mac=port.mac_address)
+
+
+def new_mac() -> str:
+    """A random MAC address under the prefix that clouds of this family use."""
+    return ':'.join([MAC_PREFIX, *(f'{octet:02x}' for octet in secrets.token_bytes(3))])
+
+
+def _first_groups(tx: Session, port: Port, asked: Sequence[str] | None) -> Sequence[str]:
+    """The groups of a new port: as asked, else the project's default where rules apply at all."""
+    if asked is not None:
+        return asked
+    if not port.port_security_enabled or port.device_owner.startswith('network:') or not port.addresses:
+        return []
+    group = security_groups.ensure_default(tx, port.project_id)
+    return [group.id] if group else []
+
+
+def join(tx: Session, context: Context, port: Port, group_ids: Sequence[str]) -> None:
+    """Make these the port's security groups; each must be visible to the caller."""
+    wanted = set(group_ids)
+    if wanted and (not port.port_security_enabled or not port.addresses):
+        raise faults.PortSecurityAndIPRequiredForSecurityGroups()
+    for id in sorted(wanted):
+        security_groups.get(tx, context, id)
+    tx.execute(sa.delete(PortGroup).where(PortGroup.port_id == port.id))
+    tx.add_all(PortGroup(port_id=port.id, security_group_id=id) for id in sorted(wanted))
+    tx.flush()
+
+
+def checked_pairs(port: Port, pairs: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Allowed address pairs in plain form, each with its MAC address."""
+    if not pairs:
+        return []
+    if not port.port_security_enabled:
+        raise faults.AddressPairAndPortSecurityRequired()
+    if len(pairs) > MOST_PAIRS:
+        raise faults.AllowedAddressPairExhausted(quota=MOST_PAIRS)
+    plain: list[dict[str, str]] = []
+    for pair in pairs:
+        text = pair['ip_address']
+        range_ = ipaddress.ip_network(text, strict=False)
+        ip = str(range_) if '/' in text else str(ipaddress.ip_address(text))
+        mac = (pair.get('mac_address') or port.mac_address).lower()
+        if {'ip_address': ip, 'mac_address': mac} in plain:
+            raise faults.DuplicateAddressPairInRequest(mac=mac, ip=ip)
+        plain.append({'ip_address': ip, 'mac_address': mac})
+    return plain
+
+
+def dissociate(floating: floating_ips.FloatingIp) -> None:
+    """Let a floating IP stand for nothing."""
+    floating.port_id = floating.fixed_ip_address = floating.router_id = None
+    floating.status = 'DOWN'
+    floating.revision_number += 1
+
+
+def erase(tx: Session, port: Port) -> set[str]:
+    """Delete a port's rows and give back its quota; the routers whose floating IPs lost it."""
+    affected = set()
+    for floating in floating_ips.of_ports(tx, [port.id])[port.id]:
+        if floating.router_id:
+            affected.add(floating.router_id)
+        dissociate(floating)
+    tx.flush()
+    tags.clear(tx, port.id)
+    for model in (Address, PortGroup):
+        tx.execute(sa.delete(model).where(model.port_id == port.id)
+                   .execution_options(synchronize_session=False))
+    gone = tx.execute(sa.delete(Port).where(Port.id == port.id).execution_options(synchronize_session=False))
+    if gone.rowcount and port.counted:      # type: ignore[attr-defined]
+        quotas.give(tx, port.project_id, {'port': 1})
+    tx.expunge(port)
+    return affected
