@@ -100,12 +100,12 @@ class Attempt:
         for chunk in chunks:
             self.renew()
             yield chunk
-        self.renew()
+        self.renew(now=True)      # what a successor may have removed is not made durable
 
-    def renew(self) -> None:
+    def renew(self, *, now: bool = False) -> None:
         """Renew the lease once a third of it is over; ``errors.Fenced`` if it was taken away."""
         lease = self.wiring.conf.upload_lease
-        if time.monotonic() - self._renewed > lease / 3:
+        if now or time.monotonic() - self._renewed > lease / 3:
             self.wiring.registry.renew(self.context, self.blob.id, lease)
             self._renewed = time.monotonic()
 

@@ -12,7 +12,9 @@ from glance.conf import OPTIONS
 from glance.db.base import Base
 from glance.wiring import Wiring
 from strata import conf as configuration
+from strata.clock import CLOCK
 from strata.context import Context
+from strata.db import Database
 
 PATCH = 'application/openstack-images-v2.1-json-patch'
 
@@ -52,12 +54,13 @@ def person(project: str, *roles: str) -> Context:
 class Cloud:
     """Glance over SQLite and a directory; ``alice`` and ``bob`` own projects, ``root`` is the admin."""
 
-    def __init__(self, path: Any, **options: Any) -> None:
+    def __init__(self, path: Any, clock: Any = CLOCK, **options: Any) -> None:
         self.path = path
         self.conf = configuration.load('glance-api', OPTIONS, [], files=[], **{
             'database__connection': f'sqlite:///{path}/glance.sqlite', 'state_path': str(path),
             **options})
-        db = wire.database(self.conf)
+        path.mkdir(exist_ok=True)
+        db = Database(self.conf.database.connection, clock=clock)
         db.create_all(Base.metadata)
         self.wiring: Wiring = wire.api(self.conf, db=db)
         self.app = front.applications(self.wiring)

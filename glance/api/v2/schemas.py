@@ -23,7 +23,8 @@ def _read(kind: Any, description: str, **more: Any) -> dict[str, Any]:
 def base(disk_formats: list[str], container_formats: list[str]) -> dict[str, Any]:
     """The published attributes of an image."""
     return {
-        'id': {'type': 'string', 'pattern': UUID, 'description': 'An identifier for the image'},
+        'id': {'type': 'string', 'pattern': UUID, 'maxLength': 36,
+               'description': 'An identifier for the image'},
         'name': {'type': _NULLABLE, 'maxLength': 255, 'description': 'Descriptive name for the image'},
         'status': _read('string', 'Status of the image', enum=STATUSES),
         'visibility': {'type': 'string', 'enum': VISIBILITIES, 'description': 'Scope of image accessibility'},
@@ -65,9 +66,9 @@ WELL_KNOWN: dict[str, Any] = {
     'architecture': {'type': 'string', 'is_base': False, 'description': 'Operating system architecture'},
     'instance_uuid': {'type': 'string', 'is_base': False,
                       'description': 'The instance that this image is associated with'},
-    'kernel_id': {'type': _NULLABLE, 'is_base': False, 'pattern': UUID,
+    'kernel_id': {'type': _NULLABLE, 'is_base': False, 'pattern': UUID, 'maxLength': 36,
                   'description': 'The kernel to be used when booting an AMI-style image'},
-    'ramdisk_id': {'type': _NULLABLE, 'is_base': False, 'pattern': UUID,
+    'ramdisk_id': {'type': _NULLABLE, 'is_base': False, 'pattern': UUID, 'maxLength': 36,
                    'description': 'The ramdisk to be used when booting an AMI-style image'},
     'os_distro': {'type': 'string', 'is_base': False, 'description': 'Common name of the distribution'},
     'os_version': {'type': 'string', 'is_base': False,
@@ -77,7 +78,8 @@ WELL_KNOWN: dict[str, Any] = {
 MEMBER: dict[str, Any] = {
     'created_at': {'type': 'string', 'description': 'Date and time of image member creation'},
     'updated_at': {'type': 'string', 'description': 'Date and time of last modification of image member'},
-    'image_id': {'type': 'string', 'pattern': UUID, 'description': 'An identifier for the image'},
+    'image_id': {'type': 'string', 'pattern': UUID, 'maxLength': 36,
+                 'description': 'An identifier for the image'},
     'member_id': {'type': 'string', 'description': 'An identifier for the image member (tenantId)'},
     'status': {'type': 'string', 'enum': MEMBER_STATUSES, 'description': 'The status of this image member'},
     'schema': {'type': 'string', 'readOnly': True},
