@@ -109,7 +109,7 @@ def report(tx: Session, host: str, limits: dict[str, int], **facts: Any) -> None
     if row is None:
         zero = {f'{kind}_{name}': 0 for kind in ('limit', 'free') for name in limits}
         db.insert_absent(tx, ComputeHost, id=clock.new_uuid(), host=host, created_at=clock.CLOCK.now(),
-                         generation=0, running_vms=0, **{**zero, **facts})
+                         generation=0, **{'running_vms': 0, **zero, **facts})
     tx.execute(sa.update(ComputeHost).where(ComputeHost.host == host)
                .values(generation=ComputeHost.generation + 1).execution_options(synchronize_session=False))
     taken = tx.execute(sa.select(*(sa.func.coalesce(sa.func.sum(getattr(Claim, name)), 0) for name in limits))
