@@ -7,6 +7,7 @@ extent) is refused.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from oslo_utils.imageutils import format_inspector
 
@@ -39,7 +40,8 @@ class Inspection:
         self._bare = container_format in BARE
         self._strict = strict and self._bare
         expected = disk_format if self._strict and disk_format in _INSPECTED else None
-        self._wrapper = format_inspector.InspectWrapper(chunks, expected_format=expected)
+        source: Any = chunks      # an iterator does where the annotation asks for a file
+        self._wrapper = format_inspector.InspectWrapper(source, expected_format=expected)
 
     def __iter__(self) -> Iterator[bytes]:
         return self

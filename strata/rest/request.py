@@ -43,9 +43,9 @@ class Request:
             raise errors.Invalid('The path is not valid UTF-8.') from error
 
     @property
-    def context(self) -> Context | None:
-        """Who asks, if the pipeline established it."""
-        return self.environ.get('strata.context')
+    def context(self) -> Context:
+        """Who asks; ``None`` only where nobody was identified, and then only PUBLIC endpoints are served."""
+        return self.environ.get('strata.context')      # type: ignore[return-value]
 
     @functools.cached_property
     def query(self) -> dict[str, list[str]]:
