@@ -39,6 +39,7 @@ setup(
     data_files=list(samples()),
     install_requires=[
         'eventlet>=0.40,<1',
+        'greenlet>=3.1',
         'kombu>=5.4,<6',
         'amqp>=5.3,<6',
         'SQLAlchemy>=2.0.30,<3',
