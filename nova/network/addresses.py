@@ -58,11 +58,11 @@ def fulfil(tx: Session, port: Port, here: Iterable[Subnet], wish: Mapping[str, s
         if found is None:
             raise faults.IpAddressGenerationFailure(network_id=port.network_id)
         return found
-    if subnet.automatic and port.device_owner != ports.INTERFACE:
-        if address != ipam.eui64(subnet.cidr, port.mac_address):
-            raise faults.InvalidInput(error_message=(
-                f'IPv6 address {address} can not be directly assigned to a port on subnet {subnet.id} as the '
-                'subnet is configured for automatic addresses'))
+    own = port.device_owner == ports.INTERFACE or not subnet.automatic
+    if not own and address != ipam.eui64(subnet.cidr, port.mac_address):
+        raise faults.InvalidInput(error_message=(
+            f'IPv6 address {address} can not be directly assigned to a port on subnet {subnet.id} as the '
+            'subnet is configured for automatic addresses'))
     if not ipam.hold(tx, subnet, port, address, position):
         raise faults.IpAddressAlreadyAllocated(ip=address, subnet_id=subnet.id)
     return address

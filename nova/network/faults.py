@@ -68,11 +68,13 @@ class NetworkInUse(errors.Conflict):
 
 
 class SubnetInUse(errors.Conflict):
-    message = 'Unable to complete operation on subnet {id}: One or more ports have an IP allocation from this subnet.'
+    message = ('Unable to complete operation on subnet {id}: One or more ports have an IP '
+               'allocation from this subnet.')
 
 
 class PortInUse(errors.Conflict):
-    message = 'Unable to complete operation on port {id} for network {network_id}. Port already has an attached device {device_id}.'
+    message = ('Unable to complete operation on port {id} for network {network_id}. Port already '
+               'has an attached device {device_id}.')
 
 
 class ServicePortInUse(errors.Conflict):
@@ -153,15 +155,18 @@ class InvalidSharedSetting(errors.Conflict):
 
 
 class ExternalNetworkInUse(errors.Conflict):
-    message = 'External network {id} cannot be updated to be made non-external, since it has existing gateway ports.'
+    message = ('External network {id} cannot be updated to be made non-external, since it has '
+               'existing gateway ports.')
 
 
 class PortSecurityAndIPRequiredForSecurityGroups(errors.Invalid):
-    message = 'Port security must be enabled and port must have an IP address in order to use security groups.'
+    message = ('Port security must be enabled and port must have an IP address in order to use '
+               'security groups.')
 
 
 class PortSecurityPortHasSecurityGroup(errors.Conflict):
-    message = 'Port has security group associated. Cannot disable port security or IP address until it is removed.'
+    message = ('Port has security group associated. Cannot disable port security or IP address '
+               'until it is removed.')
 
 
 class AddressPairAndPortSecurityRequired(errors.Conflict):
@@ -199,7 +204,8 @@ class RouterInterfaceInUseByRoute(errors.Conflict):
 
 
 class RouterExternalGatewayInUseByFloatingIp(errors.Conflict):
-    message = 'Gateway cannot be updated for router {id}, since a gateway to external network {net_id} is required by one or more floating IPs.'
+    message = ('Gateway cannot be updated for router {id}, since a gateway to external network '
+               '{net_id} is required by one or more floating IPs.')
 
 
 class InvalidRoutes(errors.Invalid):
@@ -207,7 +213,8 @@ class InvalidRoutes(errors.Invalid):
 
 
 class RoutesExhausted(errors.Invalid):
-    message = 'Unable to complete operation for {router_id}. The number of routes exceeds the maximum {quota}.'
+    message = ('Unable to complete operation for {router_id}. The number of routes exceeds the '
+               'maximum {quota}.')
 
 
 class ExternalGatewayForFloatingIPNotFound(errors.NotFound):
@@ -261,15 +268,18 @@ class SecurityGroupMissingIcmpType(errors.Invalid):
 
 
 class SecurityGroupInvalidProtocolForPort(errors.Invalid):
-    message = 'Ports cannot be specified for protocol {protocol}. Ports are only supported for tcp, udp, sctp, dccp, udplite.'
+    message = ('Ports cannot be specified for protocol {protocol}. Ports are only supported for '
+               'tcp, udp, sctp, dccp, udplite.')
 
 
 class SecurityGroupRuleInvalidProtocol(errors.Invalid):
-    message = 'Security group rule protocol {protocol} not supported. Only protocol values and integer representations [0 to 255] are supported.'
+    message = ('Security group rule protocol {protocol} not supported. Only protocol values and '
+               'integer representations [0 to 255] are supported.')
 
 
 class SecurityGroupRuleInvalidEtherType(errors.Invalid):
-    message = "Security group rule for ethertype '{ethertype}' not supported. Allowed values are ['IPv4', 'IPv6']."
+    message = ("Security group rule for ethertype '{ethertype}' not supported. Allowed values are "
+               "['IPv4', 'IPv6'].")
 
 
 class SecurityGroupRuleParameterConflict(errors.Invalid):
@@ -305,4 +315,5 @@ class PortBound(errors.Conflict):
 
 
 class DeviceIDNotOwnedByTenant(errors.Conflict):
-    message = 'The following device_id {device_id} is not owned by your tenant or matches another tenants router.'
+    message = ('The following device_id {device_id} is not owned by your tenant or matches another '
+               'tenants router.')

@@ -6,6 +6,7 @@ believe they got it, whatever they had read before.
 """
 
 import ipaddress
+import itertools
 import secrets
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
@@ -70,7 +71,7 @@ def checked_pools(cidr: Cidr, pools: Iterable[dict[str, str]], gateway: str | No
             raise faults.OutOfBoundsAllocationPool(pool=shown, cidr=str(cidr))
         spans.append((int(low), int(high)))
     spans.sort()
-    for (low, high), (after, end) in zip(spans, spans[1:]):
+    for (low, high), (after, end) in itertools.pairwise(spans):
         if after <= high:
             raise faults.OverlappingAllocationPools(
                 first=f'{_address(cidr, low)}-{_address(cidr, high)}',

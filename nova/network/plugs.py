@@ -9,12 +9,14 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.orm import Session
 
-from nova.db import floating_ips, networks, tags
+from nova.db import floating_ips, networks, ports, tags
 from nova.db.ports import Address, Port, PortGroup
 from nova.network import addresses, faults, quotas, security_groups
 from nova.wiring import Wiring
 from strata.context import Context
 
+#: ports that belong to a router or a floating IP, and go with it
+SERVICE = (ports.INTERFACE, ports.GATEWAY, ports.FLOATING)
 MOST_PAIRS = 10
 MAC_PREFIX = 'fa:16:3e'
 

@@ -20,8 +20,6 @@ from strata.db import retried
 __all__ = ['Plugged', 'allocate', 'at_address', 'check_device', 'create', 'delete', 'get', 'info', 'owner_of', 'release',
            'update', 'validate', 'wake_for']
 
-#: ports that belong to a router or a floating IP, and go with it
-SERVICE = (ports.INTERFACE, ports.GATEWAY, ports.FLOATING)
 
 
 def get(tx: Session, context: Context, id: str) -> Port:
@@ -97,7 +95,7 @@ def _check_owner(tx: Session, context: Context, port: Port, changed: Mapping[str
     owner, device = changed.get('device_owner', port.device_owner), changed.get('device_id', port.device_id)
     if (owner, device) == (port.device_owner, port.device_id):
         return
-    if port.device_owner in SERVICE and port.device_id:
+    if port.device_owner in plugs.SERVICE and port.device_id:
         raise faults.PortInUse(id=port.id, network_id=port.network_id, device_id=port.device_id)
     check_device(tx, context, device, owner)
 
@@ -149,7 +147,7 @@ def delete(wiring: Wiring, context: Context, id: str) -> None:
         port = ports.locked(tx, id)
         if port is None:
             raise faults.PortNotFound(id=id)
-        if port.device_owner in SERVICE and _in_service(tx, port):
+        if port.device_owner in plugs.SERVICE and _in_service(tx, port):
             raise faults.ServicePortInUse(id=id, reason=f'has device owner {port.device_owner}')
         routers = plugs.erase(tx, port)
     wake(wiring, context, networks=[port.network_id], groups=port.security_group_ids, routers=routers)

@@ -120,7 +120,8 @@ def _set_gateway(tx: Session, wiring: Wiring, context: Context, router: Router, 
     _check_no_overlap(tx, router, subnets.of_networks(tx, [network.id])[network.id])
     port = plugs.make(tx, wiring, context, network_id=network.id, project_id='',
                              fixed_ips=info.get('external_fixed_ips') or None, device_id=router.id,
-                             device_owner=ports.GATEWAY, port_security_enabled=False)
+                             device_owner=ports.GATEWAY, host=router.host or '',
+                      port_security_enabled=False)
     if not port.addresses:
         raise faults.BadRequest(reason=f'Network {id} has no subnet with an address for a gateway')
     router.gateway_port_id = port.id
@@ -233,7 +234,7 @@ def _foot_on(tx: Session, wiring: Wiring, context: Context, router: Router, subn
     return plugs.make(
         tx, wiring, context, network_id=subnet.network_id, project_id=router.project_id,
         fixed_ips=[{'subnet_id': subnet.id, 'ip_address': subnet.gateway_ip}], device_id=router.id,
-        device_owner=ports.INTERFACE, port_security_enabled=False)
+        device_owner=ports.INTERFACE, host=router.host or '', port_security_enabled=False)
 
 
 def _check_not_gateway(tx: Session, router: Router, network_id: str) -> None:
@@ -257,7 +258,7 @@ def _foot_of(tx: Session, context: Context, router: Router, port_id: str) -> Por
         raise faults.BadRequest(reason='Cannot have multiple IPv4 subnets on router port')
     _check_no_overlap(tx, router, here, but=port.id)
     plugs.join(tx, context, port, [])
-    revisions.revise(port, {'device_id': router.id, 'device_owner': ports.INTERFACE,
+    revisions.revise(port, {'device_id': router.id, 'device_owner': ports.INTERFACE, 'host': router.host or '',
                             'port_security_enabled': False, 'allowed_address_pairs': []})
     return port
 

@@ -17,7 +17,6 @@ class Network(Interface):
     topic = 'network'
 
     plug = call('server_id', timeout=60)
-    unplug = cast('port_ids')
     refresh = cast('networks', 'routers', 'groups')
 
 

@@ -1,0 +1,270 @@
+"""Making this host carry the networks and routers that the database says it should.
+
+::
+
+    wake-up, plug, every minute ──> converge(network) ──> rows -> state -> driver -> statuses
+                                        one at a time for each network, and who comes while one
+                                        is under way shares the next
+
+Idempotent and without input: what is lost, doubled or late changes nothing in the end.
+"""
+
+import logging
+from collections.abc import Callable, Collection
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from nova.db import network_hosts, networks, ports, security_groups, services
+from nova.db.floating_ips import FloatingIp
+from nova.db.ports import DHCP, Port
+from nova.db.routers import Router
+from nova.network import dhcp, faults, states
+from nova.network.drivers import Driver
+from nova.network.drivers.state import NetworkState, RouterState
+from nova.network.plugs import SERVICE
+from nova.wiring import Wiring
+from strata import context as contexts
+from strata import errors, green
+from strata.db import retried, swap
+
+LOG = logging.getLogger(__name__)
+BINARY = 'nova-network'
+
+
+class Turns:
+    """Runs a function one at a time for each key; callers that come meanwhile share one run after it."""
+
+    def __init__(self, function: Callable[[str], None]) -> None:
+        self._function = function
+        self._turns: dict[str, _Turn] = {}
+
+    def run(self, key: str) -> None:
+        """Return once a run for the key that began after this call has ended; raises what it raised."""
+        turn = self._turns.setdefault(key, _Turn())
+        turn.asked += 1
+        mine = turn.asked
+        turn.waiting += 1
+        try:
+            with turn.lock:
+                if turn.done < mine:
+                    upto = turn.asked
+                    self._function(key)
+                    turn.done = upto
+        finally:
+            turn.waiting -= 1
+            if not turn.waiting:
+                self._turns.pop(key, None)
+
+
+class _Turn:
+    def __init__(self) -> None:
+        self.lock = green.Semaphore(1)
+        self.asked = self.done = self.waiting = 0
+
+
+class Reconciler:
+    """One host's networks.
+
+    ``metadata`` (a ``strata.wsgi`` server, or nothing) is given a listening socket for each network.
+    """
+
+    def __init__(self, wiring: Wiring, driver: Driver, metadata: Any = None) -> None:
+        self.wiring, self.db, self.driver, self.metadata = wiring, wiring.db, driver, metadata
+        self.context = contexts.background(BINARY)
+        self.network = Turns(self._converge_network).run
+        self.router = Turns(self._converge_router).run
+        self._carried: set[str] = set()
+        self._routed: set[str] = set()
+        self._listening: set[str] = set()
+
+    # -- all of it -------------------------------------------------------------------------
+
+    def run_once(self) -> None:
+        """Make the host as the database says, and remove what should not be there.
+
+        What fails is logged and left for the next run; the rest is done.
+        """
+        present = self.driver.present()
+        self._carried &= present.networks
+        self._forget_sockets(self._listening - present.networks)
+        self.claim()
+        with self.db.reading() as tx:
+            carried = network_hosts.carried(tx, self.wiring.host)
+            mine = set(tx.scalars(sa.select(Router.id).where(Router.host == self.wiring.host)))
+            stale = set(tx.scalars(sa.select(Port.network_id).where(
+                Port.host == self.wiring.host, Port.device_owner == DHCP)))
+        for id in sorted(present.routers - mine):
+            self._try(self.router, id)
+        for id in sorted(carried | present.networks | stale):
+            self._try(self.network, id)
+        for id in sorted(mine):
+            self._try(self.router, id)
+        for port_id, network_id in sorted(present.ports.items()):
+            if network_id not in present.networks | carried:
+                self._try(self.driver.remove_port, port_id)
+
+    def _try(self, function: Callable[[str], None], id: str) -> None:
+        try:
+            function(id)
+        except Exception as error:
+            LOG.warning('%s %s: %s', getattr(function, '__qualname__', 'run'), id, error,
+                        exc_info=not isinstance(error, errors.Error))
+
+    def refresh(self, network_ids: Collection[str], router_ids: Collection[str], group_ids: Collection[str]) -> None:
+        """Bring up to date what this host has of some networks, routers and groups."""
+        if router_ids:
+            self.claim(router_ids)
+        wanted = set(network_ids) | self._of_groups(group_ids)
+        with self.db.reading() as tx:
+            known = network_hosts.carried(tx, self.wiring.host, wanted) if wanted else set()
+            mine = set(tx.scalars(sa.select(Router.id).where(Router.id.in_(router_ids),
+                                                             Router.host == self.wiring.host)))
+            # an interface that was added may be the first port this host has on a network
+            known |= self._feet(tx, mine) - self._carried
+        for id in sorted((set(router_ids) & self._routed) - mine):
+            self._try(self.router, id)
+        for id in sorted(known | (wanted & self._carried)):
+            self._try(self.network, id)
+        for id in sorted(mine):
+            self._try(self.router, id)
+
+    def _of_groups(self, group_ids: Collection[str]) -> set[str]:
+        """The networks where this host has ports whose rules may have changed with some groups."""
+        if not group_ids:
+            return set()
+        with self.db.reading() as tx:
+            concerned = set(group_ids) | security_groups.referring(tx, group_ids)
+            return ports.networks_of_groups(tx, concerned, self.wiring.host)
+
+    @staticmethod
+    def _feet(tx: Session, router_ids: Collection[str]) -> set[str]:
+        return set(tx.scalars(sa.select(Port.network_id).where(
+            Port.device_id.in_(router_ids), Port.device_owner.in_((ports.INTERFACE, ports.GATEWAY)))))
+
+    # -- one network -----------------------------------------------------------------------
+
+    def _converge_network(self, id: str) -> None:
+        failure = self._settle_dhcp(id)
+        with self.db.reading() as tx:
+            state = states.network_states(tx, self.wiring, [id]).get(id)
+        if state is None:
+            self._forget_sockets({id})
+            self.driver.remove_network(id)
+            self._carried.discard(id)
+            return
+        self.driver.apply_network(state)
+        self._carried.add(id)
+        self._listen(state)
+        self._report_ports(state)
+        if failure is not None:
+            raise failure
+
+    @retried
+    def _settle_dhcp(self, id: str) -> errors.Error | None:
+        """Give the DHCP server the addresses it needs; the error if there are none left, others are raised."""
+        with self.db.reading() as tx:
+            if dhcp.is_settled(tx, self.wiring.host, id):
+                return None
+        try:
+            with self.db.transaction() as tx:
+                dhcp.settle(tx, self.wiring, self.context, self.wiring.host, id)
+        except faults.IpAddressGenerationFailure as error:
+            return error
+        return None
+
+    @retried
+    def _report_ports(self, state: NetworkState) -> None:
+        """Say of this host's guest ports whether they are up: of those the state named, no others."""
+        for status, up in (('ACTIVE', True), ('DOWN', False)):
+            named = [port.id for port in state.ports
+                     if port.tap and (port.admin_state_up and state.admin_state_up) is up]
+            changed = [Port.id.in_(named), Port.host == self.wiring.host, Port.status != status,
+                       Port.device_owner.not_in((DHCP, *SERVICE))]
+            with self.db.reading() as tx:
+                if not named or tx.scalar(sa.select(Port.id).where(*changed).limit(1)) is None:
+                    continue
+            with self.db.transaction() as tx:
+                tx.execute(sa.update(Port).where(*changed).values(status=status)
+                           .execution_options(synchronize_session=False))
+
+    def _listen(self, state: NetworkState) -> None:
+        """Give the metadata server a socket inside the network, once it has an address there."""
+        served = any(subnet.dhcp_address and subnet.enable_dhcp for subnet in state.subnets)
+        if self.metadata is None or not served or state.id in self._listening:
+            return
+        self.metadata.listen(self.driver.metadata_socket(state.id), key=state.id)
+        self._listening.add(state.id)
+
+    def _forget_sockets(self, ids: Collection[str]) -> None:
+        for id in set(ids) & self._listening:
+            self.metadata.unlisten(id)
+            self._listening.discard(id)
+
+    # -- one router ------------------------------------------------------------------------
+
+    def claim(self, ids: Collection[str] | None = None) -> None:
+        """Take routers that no host has, or whose host is down, if this host can carry them."""
+        with self.db.reading() as tx:
+            now = self.db.now(tx)
+            alive = {each.host for each in services.every(tx, binary=BINARY)
+                     if each.is_up(now, self.wiring.conf.service_down_time)} | {self.wiring.host}
+            query = sa.select(Router).where(sa.or_(Router.host.is_(None), Router.host.not_in(alive)))
+            free = tx.scalars(query if ids is None else query.where(Router.id.in_(ids))).all()
+            mine = [router for router in free if self._reaches(tx, router)]
+        for router in mine:
+            try:
+                self._take(router)
+            except errors.Busy:
+                LOG.debug('router %s was taken by another host', router.id)
+
+    def _reaches(self, tx: Session, router: Router) -> bool:
+        """Whether this host has a way out to the router's external network."""
+        if router.gateway_port_id is None:
+            return True
+        port = tx.get(Port, router.gateway_port_id)
+        network = networks.some(tx, [port.network_id])[0] if port is not None else None
+        return network is None or network.network_type not in ('flat', 'vlan') or (
+            network.physical_network in self.wiring.conf.network.physical_interfaces)
+
+    @retried
+    def _take(self, router: Router) -> None:
+        with self.db.transaction() as tx:
+            swap(tx, router, expect={'host': router.host}, kind='Router', host=self.wiring.host)
+            tx.execute(sa.update(Port).where(
+                Port.device_id == router.id, Port.device_owner.in_((ports.INTERFACE, ports.GATEWAY)))
+                .values(host=self.wiring.host).execution_options(synchronize_session=False))
+
+    def _converge_router(self, id: str) -> None:
+        with self.db.reading() as tx:
+            state = states.router_states(tx, self.wiring, [id]).get(id)
+        if state is None:
+            self.driver.remove_router(id)
+            self._routed.discard(id)
+            return
+        feet = [*state.interfaces, *([state.gateway] if state.gateway else [])]
+        for network_id in sorted({foot.network_id for foot in feet} - self._carried):
+            self.network(network_id)
+        self.driver.apply_router(state)
+        self._routed.add(id)
+        self._report_router(state, [foot.port_id for foot in feet])
+
+    @retried
+    def _report_router(self, state: RouterState, foot_ids: list[str]) -> None:
+        """Say that a router's ports and floating IPs are up."""
+        up = 'ACTIVE' if state.admin_state_up else 'DOWN'
+        floating = [each.id for each in state.floating_ips]
+        with self.db.reading() as tx:
+            behind = (tx.scalar(sa.select(Port.id).where(Port.id.in_(foot_ids), Port.status != up).limit(1))
+                      or tx.scalar(sa.select(FloatingIp.id).where(
+                          FloatingIp.id.in_(floating), FloatingIp.status != up).limit(1)))
+        if behind is None:
+            return
+        with self.db.transaction() as tx:
+            tx.execute(sa.update(Port).where(Port.id.in_(foot_ids), Port.device_id == state.id)
+                       .values(status=up).execution_options(synchronize_session=False))
+            tx.execute(sa.update(FloatingIp).where(FloatingIp.id.in_(floating), FloatingIp.router_id == state.id)
+                       .values(status=up).execution_options(synchronize_session=False))
+
+
