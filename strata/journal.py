@@ -107,9 +107,10 @@ class Journal:
         return self.database
 
     @retried
-    def take(self, id: str, *, steal: bool = False) -> 'Lease | None':
-        """Hold an operation: raise its epoch and start a lease; ``None`` if it is finished or held.
+    def take(self, id: str, topic: str, host: str | None = None, *, steal: bool = False) -> 'Lease | None':
+        """Hold an operation of a topic (and host): raise its epoch and start a lease.
 
+        ``None`` if it is finished, held, or has been handed to somebody else.
         ``steal`` takes it from a holder whose lease still runs: a worker that
         starts does so with the rows of its own host, for its predecessor is dead.
         """
@@ -117,7 +118,8 @@ class Journal:
             now = self.database.now(tx)
             model = self.entry
             free = sa.true() if steal else model.lease_until.is_(None) | (model.lease_until < now)
-            hit = tx.execute(sa.update(model).where(model.id == id, model.finished_at.is_(None), free).values(
+            ours = [model.id == id, model.topic == topic, *([model.host == host] if host is not None else [])]
+            hit = tx.execute(sa.update(model).where(*ours, model.finished_at.is_(None), free).values(
                 epoch=model.epoch + 1, worker=self.worker, not_before=None,
                 lease_until=now + datetime.timedelta(seconds=self.lease))
                 .execution_options(synchronize_session=False))

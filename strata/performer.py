@@ -36,7 +36,7 @@ class Performer:
     def perform(self, id: str, *, steal: bool = False) -> None:
         """Carry out one operation if nobody else holds it."""
         with self._slots:
-            lease = self.journal.take(id, steal=steal)
+            lease = self.journal.take(id, self.topic, self.host, steal=steal)
             if lease is None:
                 return
             token = contexts.CURRENT.set(lease.context)

@@ -123,7 +123,7 @@ class SchedulerManager:
                     if not service.is_up(now, self.wiring.conf.service_down_time)]
         for host in lost:
             for id in self.journal.waiting('compute', host):
-                lease = self.journal.take(id)
+                lease = self.journal.take(id, 'compute', host)
                 if lease is not None:
                     LOG.warning('host %s is lost: taking over its %s of %s', host, lease.entry.verb,
                                 lease.entry.resource_id)

@@ -93,34 +93,34 @@ def test_the_row_remembers_the_caller_but_not_the_token(database):
 
 def test_a_held_operation_is_not_taken_twice(database, worker):
     id = begin(database)
-    first = worker('one').take(id)
+    first = worker('one').take(id, 't', 'h')
     assert first.epoch == 1
-    assert worker('two').take(id) is None
-    assert worker('one').take(id) is None
+    assert worker('two').take(id, 't', 'h') is None
+    assert worker('one').take(id, 't', 'h') is None
 
 
 def test_a_message_that_comes_twice_is_obeyed_once(database, worker):
     id = begin(database)
     taken = []
     mine = worker()
-    for run in [green.spawn(lambda: taken.append(mine.take(id))) for _ in range(8)]:
+    for run in [green.spawn(lambda: taken.append(mine.take(id, 't', 'h'))) for _ in range(8)]:
         run.wait()
     assert len([lease for lease in taken if lease]) == 1
 
 
 def test_an_operation_whose_lease_ran_out_is_taken_over(database, worker):
     id = begin(database)
-    worker('one').take(id)
+    worker('one').take(id, 't', 'h')
     expire(database, id)
     assert worker('two').waiting('t', 'h') == [id]
-    assert worker('two').take(id).epoch == 2
+    assert worker('two').take(id, 't', 'h').epoch == 2
 
 
 def test_a_stalled_worker_that_wakes_after_its_successor_changes_nothing(database, worker):
     id = begin(database)
-    stalled = worker('one').take(id)
+    stalled = worker('one').take(id, 't', 'h')
     expire(database, id)
-    successor = worker('two').take(id)
+    successor = worker('two').take(id, 't', 'h')
     switch(successor, 'on')
     with pytest.raises(errors.Fenced):
         switch(stalled, 'broken')
@@ -132,17 +132,17 @@ def test_a_stalled_worker_that_wakes_after_its_successor_changes_nothing(databas
 
 def test_a_worker_that_starts_takes_what_its_dead_predecessor_held(database, worker):
     id = begin(database)
-    dead = worker('one').take(id)
+    dead = worker('one').take(id, 't', 'h')
     assert worker('two').waiting('t', 'h') == []
     assert worker('two').waiting('t', 'h', held=True) == [id]
-    assert worker('two').take(id, steal=True).epoch == 2
+    assert worker('two').take(id, 't', 'h', steal=True).epoch == 2
     with pytest.raises(errors.Fenced):
         dead.check()
 
 
 def test_a_superseded_operation_is_finished_and_its_worker_fenced_off(database, worker):
     id = begin(database)
-    lease = worker().take(id)
+    lease = worker().take(id, 't', 'h')
     with database.transaction() as tx:
         journal.supersede(tx, Entry, 'lamp', 'Superseded.')
     with pytest.raises(errors.Fenced):
@@ -152,29 +152,31 @@ def test_a_superseded_operation_is_finished_and_its_worker_fenced_off(database, 
 
 def test_a_lease_is_renewed_while_a_step_runs(database, worker):
     id = begin(database)
-    lease = worker('one', lease=0.6).take(id)
+    lease = worker('one', lease=0.6).take(id, 't', 'h')
     with lease.renewed():
         first = entry(database, id).lease_until
         wait.until(lambda: entry(database, id).lease_until > first + datetime.timedelta(seconds=0.5), timeout=5)
-        assert worker('two').take(id) is None
-    wait.until(lambda: worker('two').take(id), timeout=5)
+        assert worker('two').take(id, 't', 'h') is None
+    wait.until(lambda: worker('two').take(id, 't', 'h'), timeout=5)
 
 
 def test_an_operation_handed_over_waits_for_its_new_worker(database, worker):
     id = begin(database, topic='scheduler', host=None)
-    lease = worker().take(id)
+    lease = worker().take(id, 'scheduler')
     with database.transaction() as tx:
         lease.hand_over(tx, topic='compute', host='node2')
     assert worker().waiting('compute', 'node2') == [id]
     assert worker().waiting('scheduler') == []
-    assert worker('two').take(id).epoch == 2
+    assert worker('one').take(id, 'scheduler') is None
+    assert worker('one').take(id, 'compute', 'node1') is None
+    assert worker('two').take(id, 'compute', 'node2').epoch == 2
     with pytest.raises(errors.Fenced):
         lease.check()
 
 
 def test_an_operation_put_back_for_later_is_not_swept_up_at_once(database, worker):
     id = begin(database)
-    lease = worker().take(id)
+    lease = worker().take(id, 't', 'h')
     with database.transaction() as tx:
         lease.hand_over(tx, topic='t', host='h', seconds=0.3)
     assert worker().waiting('t', 'h') == []
@@ -212,7 +214,7 @@ def three(trail):
 def test_a_flow_records_each_step_before_it_acts(database, worker):
     id = begin(database)
     trail, seen = Trail(), []
-    lease = worker().take(id)
+    lease = worker().take(id, 't', 'h')
     flow.EDGES.append(lambda flow_name, step, edge: seen.append((step, edge, steps(database, id)[-1])))
     try:
         three(trail).run(trail, lease)
@@ -227,30 +229,30 @@ def test_a_failed_step_undoes_the_begun_ones_last_first(database, worker):
     id = begin(database)
     trail = Trail('b')
     with pytest.raises(errors.Conflict, match='b fails'):
-        three(trail).run(trail, worker().take(id))
+        three(trail).run(trail, worker().take(id, 't', 'h'))
     assert trail.done == ['a', 'b', '-b', '-a']
     assert steps(database, id) == [('a', 'Success'), ('b', 'Error'), ('undo_b', 'Success'), ('undo_a', 'Success')]
 
 
 def test_a_successor_does_the_step_that_was_under_way_again(database, worker):
     id = begin(database)
-    dead = worker('one').take(id)
+    dead = worker('one').take(id, 't', 'h')
     with database.transaction() as tx:
         dead.begin_step(tx, 'b')
     trail = Trail()
-    three(trail).run(trail, worker('two').take(id, steal=True))
+    three(trail).run(trail, worker('two').take(id, 't', 'h', steal=True))
     assert trail.done == ['b', 'c']
 
 
 def test_a_successor_goes_on_unwinding_where_the_dead_one_stood(database, worker):
     id = begin(database)
-    dead = worker('one').take(id)
+    dead = worker('one').take(id, 't', 'h')
     with database.transaction() as tx:
         dead.begin_step(tx, 'undo_b')
         dead.hold(tx, unwinding=True, message='c failed')
     trail = Trail()
     with pytest.raises(errors.Error, match='c failed'):
-        three(trail).run(trail, worker('two').take(id, steal=True))
+        three(trail).run(trail, worker('two').take(id, 't', 'h', steal=True))
     assert trail.done == ['-b', '-a']
 
 
@@ -258,20 +260,20 @@ def test_an_undo_that_fails_leaves_the_operation_open_to_be_unwound_again(databa
     id = begin(database)
     trail = Trail('b', '-a')
     with pytest.raises(flow.NotUndone):
-        three(trail).run(trail, worker('one').take(id))
+        three(trail).run(trail, worker('one').take(id, 't', 'h'))
     assert entry(database, id).finished_at is None
     with pytest.raises(errors.Error, match='b fails'):
-        three(trail).run(trail, worker('two').take(id, steal=True))
+        three(trail).run(trail, worker('two').take(id, 't', 'h', steal=True))
     assert trail.done == ['a', 'b', '-b', '-a', '-a']
 
 
 def test_a_fenced_worker_does_not_unwind_what_its_successor_builds(database, worker):
     id = begin(database)
-    lease = worker('one').take(id)
+    lease = worker('one').take(id, 't', 'h')
     trail = Trail()
 
     def overtaken(job):
-        worker('two').take(id, steal=True)
+        worker('two').take(id, 't', 'h', steal=True)
     overtaken.__name__ = 'b'
     steps_ = flow.Flow('f', trail.step('a'), flow.Step(overtaken), trail.step('c'))
     with pytest.raises(errors.Fenced):
@@ -304,7 +306,7 @@ def test_a_lost_message_is_made_good_by_the_sweep(database, perform):
 
 def test_a_restart_takes_up_what_was_under_way(database, worker, perform):
     id = begin(database)
-    worker('dead').take(id)
+    worker('dead').take(id, 't', 'h')
     assert perform(lit).recover() == 1
     wait.until(lambda: entry(database, id).outcome == 'Success')
 
