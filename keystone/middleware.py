@@ -6,6 +6,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from keystone.credential.applications import permits
 from keystone.token import tokens
 from keystone.wiring import Wiring
 from strata import context as contexts
@@ -52,6 +53,10 @@ class Identify:
         try:
             token = tokens.validate(self._wiring, said)
         except errors.NotFound:
+            return
+        application = token.subject.application
+        path = environ.get('SCRIPT_NAME', '') + environ.get('PATH_INFO', '')
+        if application and not permits(application.access_rules, 'identity', environ['REQUEST_METHOD'], path):
             return
         context = token.context(environ.get('strata.request_id'))
         if before is not None:

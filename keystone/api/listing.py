@@ -99,19 +99,19 @@ def target(kind: str, thing: Any, *names: str) -> dict[str, Any]:
     return {f'target.{kind}.{name}': getattr(thing, name) for name in names}
 
 
-def authorized(req: Request, thing: Any, kind: str, id: str, *names: str, title: str | None = None,
-               **more: Any) -> Any:
+def authorized(req: Request, thing: Any, kind: str, id: str, *names: str,
+               about: Mapping[str, Any] | None = None) -> Any:
     """The loaded object, if the endpoint's rule allows it to the caller.
 
     A thing that is not there is 404 to those who may see all things, and 403
     to others, as if it belonged to somebody else.
     """
-    about = {key.replace('__', '.'): value for key, value in more.items()}
+    known = dict(about or {})
     if thing is not None:
-        about.update(target(kind, thing, 'id', *names))
-    req.enforce(about)
+        known.update(target(kind, thing, 'id', *names))
+    req.enforce(known)
     if thing is None:
-        raise errors.NotFound('Could not find {kind}: {id}.', kind=title or kind, id=id[:80])
+        raise errors.NotFound('Could not find {kind}: {id}.', kind=kind, id=id[:80])
     return thing
 
 
@@ -122,6 +122,22 @@ def split(body: Mapping[str, Any], known: set[str]) -> tuple[dict[str, Any], dic
     return own, rest
 
 
-def merged(extra: dict[str, Any], rest: Mapping[str, Any]) -> dict[str, Any]:
-    """``extra`` with new members; a null removes one."""
-    return {name: value for name, value in {**extra, **rest}.items() if value is not None}
+def home(req: Request, body: Mapping[str, Any]) -> str:
+    """The domain that something is made in: as said, or that of the caller's token, or the default one."""
+    said = body.get('domain_id')
+    if said:
+        return str(said)
+    return req.context.domain_id or req.wiring.conf.identity.default_domain_id      # type: ignore[union-attr]
+
+
+def confined(req: Request, query: Any, column: Any) -> Any:
+    """Narrow a list to the domain of the caller's token, if it is a token for one."""
+    domain_id = req.context.domain_id      # type: ignore[union-attr]
+    return query if domain_id is None else query.where(column == domain_id)
+
+
+def asked_domain(req: Request) -> dict[str, Any]:
+    """What the rules of lists look at: the domain that the list is of."""
+    context = req.context
+    asked = req.query.get('domain_id', [None])[-1]
+    return {'target.domain_id': asked or (context.domain_id if context else None)}

@@ -64,11 +64,19 @@ def _subject(req: Request, *, allow_expired: bool = False) -> tokens.Token:
     """
     try:
         token = tokens.validate(req.wiring, req.header('X-Subject-Token'), allow_expired=allow_expired)
+        _check_rules(req, token)
     except errors.NotFound:
         req.enforce({})
         raise
     req.enforce({'target.token.user_id': token.payload.user_id})
     return token
+
+
+def _check_rules(req: Request, token: tokens.Token) -> None:
+    """A token with access rules is shown only to services that say they enforce them."""
+    application = token.subject.application
+    if application and application.access_rules and not req.header('OpenStack-Identity-Access-Rules'):
+        raise errors.NotFound('Could not find token.')
 
 
 @app.get('/auth/tokens', allow=VALIDATE, late=True, query=SHOW)

@@ -45,7 +45,8 @@ class Graph:
         return tuple(sorted(pairs, key=lambda pair: pair[1]))
 
 
-def _load(tx: Session) -> Graph:
+def load(tx: Session) -> Graph:
+    """The roles as they stand in a transaction."""
     implies: dict[str, list[str]] = {}
     for row in roles.implications(tx):
         implies.setdefault(row.prior_id, []).append(row.implied_id)
@@ -55,7 +56,7 @@ def _load(tx: Session) -> Graph:
 
 def graph(memory: Memory) -> Graph:
     """The roles as of the last look."""
-    return memory.recall(revisions.STATE, 'roles', _load)
+    return memory.recall(revisions.STATE, 'roles', load)
 
 
 def on_project(tx: Session, project: projects.Project) -> list[assignments.Target]:

@@ -10,11 +10,13 @@ from strata import errors
 from strata.context import Context
 
 
-def authenticate(wiring: Wiring, given: Given, context: Context | None) -> Proof:
+def authenticate(wiring: Wiring, given: Given, context: Context | None, *,
+                 expired_too: bool = False) -> Proof:
     """The user whose password it is.
 
     An unknown, disabled or locked-out user takes as long and is told the same
-    as a wrong password.
+    as a wrong password.  ``expired_too`` admits a password that has expired
+    (to have it changed).
     """
     said = given['user']
     password = said['password']
@@ -31,7 +33,7 @@ def authenticate(wiring: Wiring, given: Given, context: Context | None) -> Proof
     if not user.enabled:
         raise errors.Unauthorized()
     _forgive(wiring, user.id)
-    if _expired(wiring, user):
+    if not expired_too and _expired(wiring, user):
         raise errors.Unauthorized('The password is expired and needs to be changed for user: {id}.',
                                   id=user.id)
     return Proof(user.id)

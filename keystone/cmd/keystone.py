@@ -11,7 +11,7 @@ from oslo_config import cfg  # noqa: E402
 
 from keystone import conf as options  # noqa: E402
 from keystone import pipeline, wiring  # noqa: E402
-from keystone.api import app  # noqa: E402
+from keystone.api import rules  # noqa: E402
 from strata import conf as configuration  # noqa: E402
 from strata import errors, log  # noqa: E402
 from strata.clock import CLOCK, Clock  # noqa: E402
@@ -22,8 +22,8 @@ from strata.wsgi.server import Server, bind  # noqa: E402
 
 def wire(conf: cfg.ConfigOpts, clock: Clock = CLOCK) -> wiring.Wiring:
     """The wiring of this process; also what ``keystone.validator.Local`` needs."""
-    rules = Policy(app.rules(), path=wiring.beside(conf, conf.oslo_policy.policy_file))
-    return wiring.build(conf, rules, clock)
+    policy = Policy(rules(), path=wiring.beside(conf, conf.oslo_policy.policy_file))
+    return wiring.build(conf, policy, clock)
 
 
 def application(conf: cfg.ConfigOpts, wired: wiring.Wiring | None = None) -> Any:

@@ -31,7 +31,7 @@ _READ = sa.select(Revision.name, Revision.value)
 
 def read(tx: Session) -> dict[str, int]:
     """All counters by name."""
-    return dict(tx.execute(_READ).tuples().all())
+    return dict(tx.execute(_READ).all())
 
 
 def bump(tx: Session, name: str) -> int:
