@@ -75,16 +75,17 @@ class Watched(logging.FileHandler):
         super().emit(record)
 
     def _follow(self) -> None:
-        if self.stream is not None and not self._in_place():
-            old, self.stream = self.stream, self._open()
+        old = self.stream
+        if old is not None and not self._in_place(old.fileno()):
+            self.stream = self._open()
             old.close()
 
-    def _in_place(self) -> bool:
+    def _in_place(self, descriptor: int) -> bool:
         try:
             there = os.stat(self.baseFilename)
         except FileNotFoundError:
             return False
-        return os.path.samestat(there, os.fstat(self.stream.fileno()))
+        return os.path.samestat(there, os.fstat(descriptor))
 
 
 def setup(*, debug: bool = False, path: str | None = None, form: str = 'text') -> None:
