@@ -50,7 +50,7 @@ def driver(conf: cfg.ConfigOpts) -> Driver:
                                ram_mb=settings.fake_ram_mb, disk_gb=settings.fake_disk_gb)
     libvirt = importlib.import_module('nova.virt.libvirt.driver')
     return libvirt.LibvirtDriver(settings.instances_path, uri=conf.libvirt.connection_uri,
-                                 virt_type=conf.libvirt.virt_type)
+                                 virt_type=conf.libvirt.virt_type, cpu_mode=conf.libvirt.cpu_mode)
 
 
 def add_compute(service: Service, parts: Wiring) -> ComputeManager:

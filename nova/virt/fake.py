@@ -24,6 +24,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from nova.virt import hardware
 from nova.virt.driver import (
     Capacity,
     Driver,
@@ -36,6 +37,7 @@ from nova.virt.driver import (
     UnknownGuest,
     Volume,
 )
+from nova.virt.images import check_fits
 from nova.virt.uptime import uptime
 from strata import errors, green
 
@@ -272,6 +274,9 @@ class FakeDriver(Driver):
 
     def spawn(self, guest: Guest) -> None:
         there = self._store.get(guest.id) is not None
+        hardware.of(guest.image.properties if guest.image else {})
+        if guest.image:
+            check_fits(guest.image, guest.root_gb)
         try:
             with self._ordered('spawn', guest.id):
                 if not there:

@@ -40,6 +40,17 @@ KEEPALIVE = (5, 4)
 REMEDY = ('remedy: apt-get install libvirt-daemon-system libvirt-daemon-driver-qemu qemu-system-x86, '
           'and see that virtlogd and libvirtd run')
 
+
+class Refused(errors.Error):
+    """Libvirt would not or could not; ``code`` is its VIR_ERR_*."""
+
+    message = 'libvirt: {reason}'
+
+    @property
+    def code(self) -> int:
+        return int(self.details['code'])
+
+
 #: told (domain uuid, lifecycle event, detail), or ('', -1, 0) after a reconnection
 Listener = Callable[[str, int, int], None]
 
@@ -101,7 +112,7 @@ class Connection:
     def call(self, function: Callable[..., Value], *args: Any) -> Value:
         """One libvirt call on a native thread.
 
-        Raises ``errors.Unavailable`` if libvirtd is lost, else ``libvirt.libvirtError``.
+        Raises ``errors.Unavailable`` if libvirtd is lost, else ``Refused``.
         """
         try:
             return green.native(function, *args)
@@ -109,7 +120,7 @@ class Connection:
             if is_lost(error):
                 self._connection = None
                 raise errors.Unavailable('libvirt went away: {reason}', reason=str(error)) from error
-            raise
+            raise Refused(reason=str(error)[-500:], code=error.get_error_code()) from error
 
     def ask(self, method: str, *args: Any) -> Any:
         """A method of the connection itself, by name; connects again first if need be."""

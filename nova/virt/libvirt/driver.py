@@ -35,7 +35,7 @@ from nova.virt.driver import (
     Volume,
 )
 from nova.virt.libvirt import host, plugging, probe, snapshot
-from nova.virt.libvirt.connection import Connection
+from nova.virt.libvirt.connection import Connection, Refused
 from nova.virt.libvirt.domain import Folder, Settings, document
 from nova.virt.libvirt.xml import parse
 from strata import errors, green
@@ -49,7 +49,7 @@ _UUID = re.compile(r'^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$')
 ASK_AGAIN = 10.0
 
 #: processors by type: the host's own, or one that distributions still take and emulation runs fast
-CPUS: dict[str, tuple[str, str | None]] = {'kvm': ('host-model', None), 'qemu': ('custom', 'Nehalem')}
+CPUS: dict[str, tuple[str, str | None]] = {'kvm': ('host-passthrough', None), 'qemu': ('custom', 'Nehalem')}
 
 _ABSENT = libvirt.VIR_ERR_NO_DOMAIN
 _RUNNING = PowerState.RUNNING
@@ -66,6 +66,8 @@ class LibvirtDriver(Driver):
         self._directory = os.path.abspath(directory)
         self._connection = Connection(uri, self._heard)
         self._virt_type = 'test' if uri.startswith('test:') else virt_type
+        if self._virt_type == 'test':
+            self.supports = self.supports - {'nics', 'volumes', 'snapshot'}
         self._cpu = (cpu_mode, cpu_model)
         self._machine = machine if self._virt_type != 'test' else None
         self._vnc_listen = vnc_listen
@@ -83,7 +85,7 @@ class LibvirtDriver(Driver):
         if virt_type == 'auto':
             virt_type = 'kvm' if probe.usable(self._connection, self._directory) else 'qemu'
         mode, model = self._cpu
-        if mode is None:
+        if mode in (None, 'auto'):
             mode, model = CPUS.get(virt_type, ('none', None))
         self._settings = Settings(
             virt_type=virt_type, cpu_mode=mode, cpu_model=model, machine=self._machine,
@@ -156,8 +158,9 @@ class LibvirtDriver(Driver):
         except Exception as error:
             if state == PowerState.NOSTATE:
                 self._clean_up(guest.id)
-            if isinstance(error, libvirt.libvirtError):
-                raise Unbuildable(host=os.uname().nodename, id=guest.id, reason=str(error)) from error
+            if isinstance(error, Refused):
+                reason = error.details['reason']
+                raise Unbuildable(host=os.uname().nodename, id=guest.id, reason=reason) from error
             raise
 
     def _clean_up(self, id: str) -> None:
@@ -224,9 +227,9 @@ class LibvirtDriver(Driver):
     def _relaunch(self, guest: Guest) -> None:
         try:
             self._launch(guest, document(guest, self._folder(guest.id), self._settings))
-        except libvirt.libvirtError as error:
+        except Refused as error:
             raise errors.Error('Guest {id} did not start: {reason}', id=guest.id,
-                               reason=str(error)) from error
+                               reason=error.details['reason']) from error
 
     def stop(self, id: str, timeout: float = 60.0) -> None:
         domain = self._domain(id)
@@ -254,7 +257,7 @@ class LibvirtDriver(Driver):
                 asked = time.monotonic()
                 try:
                     self._connection.call(domain.shutdown)
-                except libvirt.libvirtError as error:
+                except Refused as error:
                     LOG.info('guest %s cannot be asked to switch off: %s', domain.UUIDString(), error)
                     return self._state(domain) != _RUNNING
             if self._state(domain) != _RUNNING:
@@ -268,12 +271,12 @@ class LibvirtDriver(Driver):
             try:
                 self._connection.call(domain.destroy)
                 return
-            except libvirt.libvirtError as error:
-                if error.get_error_code() in (_ABSENT, libvirt.VIR_ERR_OPERATION_INVALID):
+            except Refused as error:
+                if error.code in (_ABSENT, libvirt.VIR_ERR_OPERATION_INVALID):
                     return
                 if attempt == 3:
                     raise errors.Error('Guest {id} cannot be switched off: {reason}', id=domain.UUIDString(),
-                                       reason=str(error)) from error
+                                       reason=error.details['reason']) from error
             green.sleep(1.0)
 
     def pause(self, id: str) -> None:
@@ -323,20 +326,29 @@ class LibvirtDriver(Driver):
     # -- plugging ----------------------------------------------------------------------------
 
     def attach_nic(self, id: str, nic: Nic) -> None:
+        self._check('nics')
         plugging.attach_nic(self._connection, self._domain(id), nic)
 
     def detach_nic(self, id: str, mac: str) -> None:
+        self._check('nics')
         plugging.detach_nic(self._connection, self._domain(id), mac)
 
     def attach_volume(self, id: str, volume: Volume) -> str:
+        self._check('volumes')
         return plugging.attach_volume(self._connection, self._domain(id), volume, self._settings)
 
     def detach_volume(self, id: str, volume_id: str) -> None:
+        self._check('volumes')
         plugging.detach_volume(self._connection, self._domain(id), volume_id)
 
     def snapshot(self, id: str, path: str) -> None:
         domain = self._domain(id)
+        self._check('snapshot')
         snapshot.take(self._connection, domain, self._folder(id), path)
+
+    def _check(self, feature: str) -> None:
+        if feature not in self.supports:
+            raise self._lacks(feature)
 
     # -- finding things ----------------------------------------------------------------------
 
@@ -349,8 +361,8 @@ class LibvirtDriver(Driver):
         self._folder(id)
         try:
             return self._connection.ask('lookupByUUIDString', id)
-        except libvirt.libvirtError as error:
-            if error.get_error_code() == _ABSENT:
+        except Refused as error:
+            if error.code == _ABSENT:
                 raise UnknownGuest(id=id) from error
             raise
 
@@ -358,8 +370,8 @@ class LibvirtDriver(Driver):
         try:
             state, reason = self._connection.call(domain.state)
             saved = state == libvirt.VIR_DOMAIN_SHUTOFF and self._connection.call(domain.hasManagedSaveImage)
-        except libvirt.libvirtError as error:
-            if error.get_error_code() == _ABSENT:
+        except Refused as error:
+            if error.code == _ABSENT:
                 raise UnknownGuest(id=domain.UUIDString()) from error
             raise
         return host.power_state(state, reason, bool(saved))
@@ -368,8 +380,8 @@ class LibvirtDriver(Driver):
     def _absent_is_fine(self) -> Iterator[None]:
         try:
             yield
-        except libvirt.libvirtError as error:
-            if error.get_error_code() != _ABSENT:
+        except Refused as error:
+            if error.code != _ABSENT:
                 raise
 
 

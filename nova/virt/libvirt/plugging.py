@@ -14,7 +14,7 @@ import libvirt
 from nova.virt import hardware
 from nova.virt.driver import Nic, Volume
 from nova.virt.libvirt import domain as documents
-from nova.virt.libvirt.connection import Connection
+from nova.virt.libvirt.connection import Connection, Refused
 from nova.virt.libvirt.xml import Element, parse, text
 from strata import errors, green
 
@@ -118,7 +118,7 @@ def _detach(connection: Connection, domain: libvirt.virDomain, kind: str, matche
 def _ask(connection: Connection, domain: libvirt.virDomain, xml: str, scope: int) -> None:
     try:
         connection.call(domain.detachDeviceFlags, xml, scope)
-    except libvirt.libvirtError as error:
+    except Refused as error:
         # gone in the meantime, or the guest is still busy with the last request
-        if error.get_error_code() not in (libvirt.VIR_ERR_DEVICE_MISSING, libvirt.VIR_ERR_OPERATION_FAILED):
+        if error.code not in (libvirt.VIR_ERR_DEVICE_MISSING, libvirt.VIR_ERR_OPERATION_FAILED):
             raise

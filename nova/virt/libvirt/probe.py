@@ -14,7 +14,7 @@ import time
 
 import libvirt
 
-from nova.virt.libvirt.connection import Connection
+from nova.virt.libvirt.connection import Connection, Refused
 from nova.virt.libvirt.xml import el, text
 from strata import clock, green
 
@@ -59,8 +59,8 @@ def _try(connection: Connection, directory: str) -> bool:
     try:
         connection.ask('createXML', document(id, str(sector)), libvirt.VIR_DOMAIN_START_AUTODESTROY)
         return _ends(connection, id)
-    except libvirt.libvirtError as error:
-        LOG.info('a guest under KVM did not start: %s', str(error)[-300:])
+    except Refused as error:
+        LOG.info('a guest under KVM did not start: %s', error)
         return False
     finally:
         sector.unlink(missing_ok=True)
@@ -73,7 +73,7 @@ def _ends(connection: Connection, id: str) -> bool:
         try:
             domain = connection.ask('lookupByUUIDString', id)
             state, reason = connection.call(domain.state)
-        except libvirt.libvirtError:
+        except Refused:
             return True
         if state == libvirt.VIR_DOMAIN_SHUTOFF:
             return reason == libvirt.VIR_DOMAIN_SHUTOFF_SHUTDOWN
@@ -82,7 +82,7 @@ def _ends(connection: Connection, id: str) -> bool:
         green.sleep(0.1)
     try:
         connection.call(connection.ask('lookupByUUIDString', id).destroy)
-    except libvirt.libvirtError:
+    except Refused:
         LOG.debug('the trial guest is gone')
     return False
 
