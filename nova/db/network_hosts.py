@@ -24,7 +24,8 @@ class NetworkHost(Base):
 def report(tx: Session, now: datetime.datetime, host: str, local_ip: str | None) -> None:
     """Say where a host's tunnels begin."""
     db.insert_absent(tx, NetworkHost, host=host, local_ip=local_ip, updated_at=now)
-    tx.execute(sa.update(NetworkHost).where(NetworkHost.host == host).values(local_ip=local_ip, updated_at=now)
+    tx.execute(sa.update(NetworkHost).where(NetworkHost.host == host)
+               .values(local_ip=local_ip, updated_at=now)
                .execution_options(synchronize_session=False))
 
 

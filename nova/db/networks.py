@@ -91,5 +91,6 @@ def segmentation_ids(tx: Session, network_type: str, physical_network: str | Non
 def usable(tx: Session, project_id: str) -> Sequence[Network]:
     """Networks a project's server may be put on without being told: its own, and those shared with all."""
     return tx.scalars(sa.select(Network).where(
-        sa.or_(Network.project_id == project_id, Network.shared), sa.not_(Network.external), Network.admin_state_up)
+        sa.or_(Network.project_id == project_id, Network.shared), sa.not_(Network.external),
+        Network.admin_state_up)
         .order_by(Network.created_at)).all()

@@ -68,14 +68,16 @@ def locked(tx: Session, id: str) -> Router | None:
 
 def some(tx: Session, *conditions: Any) -> Sequence[Router]:
     """The routers that meet all conditions, whole."""
-    return tx.scalars(sa.select(Router).where(*conditions).options(*whole()).order_by(Router.created_at, Router.id)
+    return tx.scalars(sa.select(Router).where(*conditions).options(*whole())
+                      .order_by(Router.created_at, Router.id)
                       .execution_options(populate_existing=True)).all()
 
 
 def feet(tx: Session, router_ids: Collection[str]) -> dict[str, list[Port]]:
     """Each router's interface ports (not its gateway), with addresses and network."""
     found: dict[str, list[Port]] = {id: [] for id in router_ids}
-    for port in tx.scalars(sa.select(Port).where(Port.device_id.in_(router_ids), Port.device_owner == INTERFACE)
+    for port in tx.scalars(sa.select(Port).where(Port.device_id.in_(router_ids),
+                                                 Port.device_owner == INTERFACE)
                            .options(selectinload(Port.addresses), selectinload(Port.network))
                            .order_by(Port.created_at, Port.id).execution_options(populate_existing=True)):
         found[port.device_id].append(port)

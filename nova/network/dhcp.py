@@ -29,7 +29,8 @@ def find(tx: Session, host: str, network_id: str) -> Port | None:
 def wanted(tx: Session, host: str, network_id: str) -> list[Subnet]:
     """The subnets on which a host should answer DHCP: if it has servers there at all."""
     guests = tx.scalar(sa.select(Port.id).where(
-        Port.network_id == network_id, Port.host == host, Port.device_owner.not_in((DHCP, *SERVICE))).limit(1))
+        Port.network_id == network_id, Port.host == host,
+        Port.device_owner.not_in((DHCP, *SERVICE))).limit(1))
     if guests is None:
         return []
     return [subnet for subnet in subnets.of_networks(tx, [network_id])[network_id]
@@ -63,7 +64,8 @@ def settle(tx: Session, wiring: Wiring, context: Context, host: str, network_id:
     keep = {subnet.id for subnet in here}
     held = {address.subnet_id: address.ip_address for address in port.addresses}
     if set(held) - keep:
-        addresses.change(tx, port, [{'subnet_id': id, 'ip_address': ip} for id, ip in held.items() if id in keep])
+        addresses.change(tx, port, [{'subnet_id': id, 'ip_address': ip} for id, ip in held.items()
+                                    if id in keep])
     for position, subnet in enumerate(here):
         if subnet.id not in held and ipam.pick(tx, subnet, port, position) is None:
             raise faults.IpAddressGenerationFailure(network_id=network_id)

@@ -105,7 +105,8 @@ def _associate(tx: Session, context: Context, floating: FloatingIp, port_id: str
 
 def _fixed(port: Port, asked: str | None) -> tuple[str, str]:
     """The subnet and address of a port that a floating IP is to stand for."""
-    held = {address.ip_address: address.subnet_id for address in port.addresses if _is_ipv4(address.ip_address)}
+    held = {address.ip_address: address.subnet_id for address in port.addresses
+            if _is_ipv4(address.ip_address)}
     if asked:
         if asked not in held:
             raise faults.BadRequest(reason=f'Port {port.id} does not have fixed ip {asked}')

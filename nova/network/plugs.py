@@ -34,7 +34,8 @@ def make(tx: Session, wiring: Wiring, context: Context, *, network_id: str, proj
     if counted:
         quotas.take(tx, wiring, project_id, {'port': 1})
     values.setdefault('port_security_enabled', network[0].port_security_enabled)
-    port = _insert(tx, mac_address, Port(network_id=network_id, project_id=project_id, counted=counted, **values))
+    port = _insert(tx, mac_address, Port(network_id=network_id, project_id=project_id, counted=counted,
+                                         **values))
     addresses.give(tx, port, fixed_ips)
     tx.flush()
     tx.refresh(port, ['addresses'])

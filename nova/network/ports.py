@@ -17,7 +17,8 @@ from nova.wiring import Wiring
 from strata.context import Context
 from strata.db import retried
 
-__all__ = ['Plugged', 'allocate', 'at_address', 'check_device', 'create', 'delete', 'get', 'info', 'owner_of', 'release',
+__all__ = ['Plugged', 'allocate', 'at_address', 'check_device', 'create', 'delete', 'get', 'info', 'owner_of',
+           'release',
            'update', 'validate', 'wake_for']
 
 
@@ -128,7 +129,8 @@ def _check_security(port: Port, groups: Sequence[str] | None, pairs: Sequence[An
         raise faults.AddressPairAndPortSecurityRequired()
 
 
-def merged_options(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def merged_options(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]
+                   ) -> list[dict[str, Any]]:
     """DHCP options after an update: those named are changed, those with a null value go."""
     options = {(option['opt_name'], option.get('ip_version', 4)): dict(option) for option in old}
     for option in new:

@@ -112,7 +112,8 @@ class Reconciler:
             LOG.warning('%s %s: %s', getattr(function, '__qualname__', 'run'), id, error,
                         exc_info=not isinstance(error, errors.Error))
 
-    def refresh(self, network_ids: Collection[str], router_ids: Collection[str], group_ids: Collection[str]) -> None:
+    def refresh(self, network_ids: Collection[str], router_ids: Collection[str],
+                group_ids: Collection[str]) -> None:
         """Bring up to date what this host has of some networks, routers and groups."""
         if router_ids:
             self.claim(router_ids)
@@ -264,7 +265,8 @@ class Reconciler:
         with self.db.transaction() as tx:
             tx.execute(sa.update(Port).where(Port.id.in_(foot_ids), Port.device_id == state.id)
                        .values(status=up).execution_options(synchronize_session=False))
-            tx.execute(sa.update(FloatingIp).where(FloatingIp.id.in_(floating), FloatingIp.router_id == state.id)
+            tx.execute(sa.update(FloatingIp).where(FloatingIp.id.in_(floating),
+                                                   FloatingIp.router_id == state.id)
                        .values(status=up).execution_options(synchronize_session=False))
 
 

@@ -107,7 +107,8 @@ def _clear_gateway(tx: Session, router: Router, port: Port) -> None:
     plugs.erase(tx, port)
 
 
-def _set_gateway(tx: Session, wiring: Wiring, context: Context, router: Router, info: Mapping[str, Any]) -> str:
+def _set_gateway(tx: Session, wiring: Wiring, context: Context, router: Router,
+                 info: Mapping[str, Any]) -> str:
     """Give a router without a gateway one; the external network's id."""
     id = info.get('network_id')
     network = networks.find(tx, context, id) if id else None
@@ -165,11 +166,13 @@ def _routes(tx: Session, router: Router, routes: Sequence[Mapping[str, str]]) ->
 
 def _near(tx: Session, router: Router) -> list[Any]:
     """The ranges of the subnets a router is on."""
-    feet = {address.subnet_id for port in routers.feet(tx, [router.id])[router.id] for address in port.addresses}
+    feet = {address.subnet_id for port in routers.feet(tx, [router.id])[router.id]
+            for address in port.addresses}
     if router.gateway_port_id:
         feet |= set(tx.scalars(sa.select(ports.Address.subnet_id)
                                .where(ports.Address.port_id == router.gateway_port_id)))
-    return [ipaddress.ip_network(cidr) for cidr in tx.scalars(sa.select(Subnet.cidr).where(Subnet.id.in_(feet)))]
+    return [ipaddress.ip_network(cidr)
+            for cidr in tx.scalars(sa.select(Subnet.cidr).where(Subnet.id.in_(feet)))]
 
 
 @retried
@@ -258,7 +261,8 @@ def _foot_of(tx: Session, context: Context, router: Router, port_id: str) -> Por
         raise faults.BadRequest(reason='Cannot have multiple IPv4 subnets on router port')
     _check_no_overlap(tx, router, here, but=port.id)
     plugs.join(tx, context, port, [])
-    revisions.revise(port, {'device_id': router.id, 'device_owner': ports.INTERFACE, 'host': router.host or '',
+    revisions.revise(port, {'device_id': router.id, 'device_owner': ports.INTERFACE,
+                            'host': router.host or '',
                             'port_security_enabled': False, 'allowed_address_pairs': []})
     return port
 

@@ -208,7 +208,8 @@ def _add_rule(tx: Session, wiring: Wiring, context: Context, item: Mapping[str, 
             tx.flush()
     except exc.IntegrityError as error:
         twin = tx.scalar(sa.select(SecurityGroupRule.id).where(
-            SecurityGroupRule.security_group_id == group.id, SecurityGroupRule.fingerprint == rule.fingerprint))
+            SecurityGroupRule.security_group_id == group.id,
+            SecurityGroupRule.fingerprint == rule.fingerprint))
         if twin is None:
             raise db.Dangling() from error
         raise faults.SecurityGroupRuleExists(rule_id=twin) from error
@@ -229,7 +230,8 @@ def check(rule: SecurityGroupRule) -> None:
     if rule.remote_ip_prefix:
         prefix = ipaddress.ip_network(rule.remote_ip_prefix, strict=False)
         if f'IPv{prefix.version}' != rule.ethertype:
-            raise faults.SecurityGroupRuleParameterConflict(ethertype=rule.ethertype, cidr=rule.remote_ip_prefix)
+            raise faults.SecurityGroupRuleParameterConflict(ethertype=rule.ethertype,
+                                                            cidr=rule.remote_ip_prefix)
         rule.remote_ip_prefix = str(prefix)
     _check_range(rule, number)
 

@@ -72,7 +72,8 @@ def allocate(wiring: Wiring, context: Context, server: Server, requests: Request
 
 
 def _plugged(port: Port, mtu: int) -> Plugged:
-    return Plugged(port_id=port.id, network_id=port.network_id, mac=port.mac_address, device=port.device, mtu=mtu,
+    return Plugged(port_id=port.id, network_id=port.network_id, mac=port.mac_address, device=port.device,
+                   mtu=mtu,
                    addresses=tuple(address.ip_address for address in port.addresses), tag=port.device_tag)
 
 
@@ -88,8 +89,10 @@ def _make_all(tx: Session, wiring: Wiring, context: Context, server: Server, req
             made.append(_bind(tx, request['port'], values))
             continue
         wish = [{'ip_address': request['fixed_ip']}] if request.get('fixed_ip') else None
-        port = plugs.make(tx, wiring, context.elevated(), network_id=request['uuid'], project_id=server.project_id,
-                          fixed_ips=wish, security_groups=ids or None, counted=True, made_by_compute=True, **values)
+        port = plugs.make(tx, wiring, context.elevated(), network_id=request['uuid'],
+                          project_id=server.project_id,
+                          fixed_ips=wish, security_groups=ids or None, counted=True, made_by_compute=True,
+                          **values)
         made.append(port)
     tx.flush()
     return list(ports.some(tx, Port.id.in_([port.id for port in made]))) if made else []
@@ -101,7 +104,8 @@ def _bind(tx: Session, id: str, values: Mapping[str, Any]) -> Port:
     if port is None:
         raise errors.Invalid('Port id {id} could not be found.', id=id[:80])
     try:
-        db.swap(tx, port, expect={'device_id': ''}, revision_number=port.revision_number + 1, status='DOWN', **values)
+        db.swap(tx, port, expect={'device_id': ''}, revision_number=port.revision_number + 1, status='DOWN',
+                **values)
     except errors.Busy as error:
         raise errors.Conflict('Port {id} is still in use.', id=id) from error
     return port
@@ -190,7 +194,8 @@ def _check_networks(tx: Session, context: Context, requests: Sequence[Mapping[st
             raise errors.Invalid('Network {id} requires a subnet in order to boot instances on.', id=id)
     for request in requests:
         if request.get('fixed_ip'):
-            _check_fixed_ip(tx, str(request['uuid']), str(request['fixed_ip']), here[str(request['uuid'])], count)
+            _check_fixed_ip(tx, str(request['uuid']), str(request['fixed_ip']), here[str(request['uuid'])],
+                            count)
 
 
 def _check_fixed_ip(tx: Session, network_id: str, text: str, here: Sequence[Any], count: int) -> None:
@@ -237,7 +242,8 @@ def info(tx: Session, server_ids: Collection[str]) -> dict[str, list[dict[str, A
     gateway, dns, routes, mtu, port_id, subnet_id, device, tag.  A port without an address has no entry.
     """
     found: dict[str, list[dict[str, Any]]] = {id: [] for id in server_ids}
-    cards = tx.scalars(sa.select(Port).where(Port.device_id.in_(found), Port.device_owner.startswith('compute:'))
+    cards = tx.scalars(sa.select(Port).where(Port.device_id.in_(found),
+                                             Port.device_owner.startswith('compute:'))
                        .options(selectinload(Port.addresses), selectinload(Port.network))
                        .order_by(Port.position, Port.created_at, Port.id)).all()
     ranges = {subnet.id: subnet for subnet in tx.scalars(sa.select(subnets.Subnet).where(
@@ -259,7 +265,8 @@ def _entry(port: Port, address: Address, subnet: subnets.Subnet) -> dict[str, An
             'version': subnet.ip_version, 'type': 'fixed', 'mac': port.mac_address, 'port_id': port.id,
             'subnet_id': subnet.id, 'cidr': subnet.cidr, 'gateway': subnet.gateway_ip,
             'dns': list(subnet.dns_nameservers or []), 'routes': list(subnet.host_routes or []),
-            'dhcp': subnet.enable_dhcp, 'mtu': port.network.mtu, 'device': port.device, 'tag': port.device_tag}
+            'dhcp': subnet.enable_dhcp, 'mtu': port.network.mtu, 'device': port.device,
+            'tag': port.device_tag}
 
 
 def at_address(tx: Session, network_id: str, address: str) -> str | None:

@@ -31,7 +31,8 @@ def network_states(tx: Session, wiring: Wiring, ids: Collection[str]) -> dict[st
     here = [port for many in plugged.values() for port in many if is_guest(port, host)]
     rules = _rules(tx, here)
     peers = network_hosts.peers(tx, wanted, host)
-    return {network.id: _network(wiring, network, ranges[network.id], plugged[network.id], rules, peers[network.id])
+    return {network.id: _network(wiring, network, ranges[network.id], plugged[network.id], rules,
+                                 peers[network.id])
             for network in networks.some(tx, wanted)}
 
 
@@ -64,7 +65,8 @@ def _medium(wiring: Wiring, network: Network, peers: list[str]) -> dict[str, Any
         interface = settings.physical_interfaces.get(network.physical_network)
         if not interface:
             raise errors.Conflict('Host {host} has no interface on physical network {name}; see '
-                                  '[network] physical_interfaces.', host=wiring.host, name=network.physical_network)
+                                  '[network] physical_interfaces.', host=wiring.host,
+                                  name=network.physical_network)
         return {'kind': kind, 'segmentation_id': network.segmentation_id, 'physical_interface': interface}
     return {'kind': 'local'}
 
@@ -78,7 +80,8 @@ def _subnet(subnet: Subnet, dhcp_address: str | None) -> words.SubnetState:
 
 
 def _routes(routes: Any) -> tuple[words.Route, ...]:
-    return tuple(words.Route(destination=route['destination'], nexthop=route['nexthop']) for route in routes or ())
+    return tuple(words.Route(destination=route['destination'], nexthop=route['nexthop'])
+                 for route in routes or ())
 
 
 def _port(wiring: Wiring, port: Port, rules: Mapping[str, tuple[words.SecurityRule, ...]]) -> words.PortState:
@@ -140,7 +143,8 @@ def router_states(tx: Session, wiring: Wiring, ids: Collection[str]) -> dict[str
         for address in port.addresses})}
     outside = {network.id: network for network in networks.some(tx, {
         port.network_id for router in mine for port in _gateway(router)})}
-    return {router.id: _router(router, feet[router.id], floating[router.id], ranges, outside) for router in mine}
+    return {router.id: _router(router, feet[router.id], floating[router.id], ranges, outside)
+            for router in mine}
 
 
 def _gateway(router: Router) -> list[Port]:

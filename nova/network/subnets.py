@@ -215,7 +215,8 @@ def delete(wiring: Wiring, context: Context, id: str) -> None:
     with wiring.db.transaction() as tx:
         subnet = get(tx, context.elevated(), id)
         networks.locked(tx, subnet.network_id)
-        using = sa.select(Address.port_id).join(Port, Port.id == Address.port_id).where(Address.subnet_id == id)
+        using = sa.select(Address.port_id).join(Port,
+                                                Port.id == Address.port_id).where(Address.subnet_id == id)
         using = using.where(Port.device_owner == ports.INTERFACE if subnet.automatic
                             else Port.device_owner != ports.DHCP)
         if tx.scalar(using.limit(1)):

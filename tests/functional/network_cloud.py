@@ -51,7 +51,8 @@ class Cloud:
         self.bus = rpc.connect('local://', 'nova')
         self.wiring = Wiring(conf=self.conf, db=self.db, bus=self.bus,
                              policy=policy.build(self.conf, network.rules()))
-        self.app = Mount({'/': network.versions_app.bind(self.wiring), '/v2.0': network.app.bind(self.wiring)})
+        self.app = Mount({'/': network.versions_app.bind(self.wiring),
+                          '/v2.0': network.app.bind(self.wiring)})
         self.alice, self.bob = person('alice'), person('bob')
         self.reader = person('alice', 'reader')
         self.root = person('admin', 'admin', 'manager', 'member', 'reader')
@@ -67,7 +68,8 @@ class Cloud:
         path = path if path == '/' or path.startswith('/v2.0') else '/v2.0' + path
         environ: dict[str, Any] = {
             'REQUEST_METHOD': method, 'SCRIPT_NAME': '', 'PATH_INFO': path, 'QUERY_STRING': query,
-            'SERVER_NAME': 'cloud', 'SERVER_PORT': '9696', 'HTTP_HOST': 'cloud:9696', 'wsgi.url_scheme': 'http'}
+            'SERVER_NAME': 'cloud', 'SERVER_PORT': '9696', 'HTTP_HOST': 'cloud:9696',
+            'wsgi.url_scheme': 'http'}
         if who is not None:
             environ['strata.context'] = dataclasses.replace(who)
         raw = b'' if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -87,7 +89,8 @@ class Cloud:
 
     def make(self, who: Context, kind: str, **values: Any) -> dict[str, Any]:
         """Create one resource and return it."""
-        path = {'security_group': 'security-groups', 'security_group_rule': 'security-group-rules'}.get(kind, kind + 's')
+        path = {'security_group': 'security-groups', 'security_group_rule': 'security-group-rules'}.get(kind,
+                                                                                                        kind + 's')
         return self.ask(who, 'POST', f'/{path}', {kind: values}, 201)[kind]
 
     def network(self, who: Context, cidr: str | None = '10.0.0.0/24', **values: Any) -> tuple[dict, dict]:

@@ -67,7 +67,8 @@ def test_plugging_a_server_makes_its_tap_with_the_rules_of_the_default_group(clo
     assert tap.tap_name == device['device'] and tap.mac_address == device['mac']
     assert {(rule.direction, rule.ethertype) for rule in tap.security_rules} == {
         ('ingress', 'IPv4'), ('ingress', 'IPv6'), ('egress', 'IPv4'), ('egress', 'IPv6')}
-    [inside] = [rule for rule in tap.security_rules if (rule.direction, rule.ethertype) == ('ingress', 'IPv4')]
+    [inside] = [rule for rule in tap.security_rules if (rule.direction, rule.ethertype) == ('ingress',
+                                                                                            'IPv4')]
     assert inside.remote_cidrs == (f'{tap.fixed_ips[0].ip_address}/32',)
     [port] = cloud.ask(cloud.alice, 'GET', f'/ports?device_id={made.id}')['ports']
     assert port['status'] == 'ACTIVE' and port['device_owner'] == 'compute:nova'
@@ -76,7 +77,8 @@ def test_plugging_a_server_makes_its_tap_with_the_rules_of_the_default_group(clo
 def test_the_dhcp_server_has_a_port_of_its_own_and_the_metadata_server_a_socket(cloud):
     network, subnet = cloud.network(cloud.alice)
     boot(cloud, network)
-    [dhcp] = cloud.ask(cloud.alice, 'GET', f"/ports?network_id={network['id']}&device_owner=network:dhcp")['ports']
+    [dhcp] = cloud.ask(cloud.alice, 'GET',
+                       f"/ports?network_id={network['id']}&device_owner=network:dhcp")['ports']
     [state] = cloud.driver.network(network['id']).subnets
     assert state.dhcp_address == dhcp['fixed_ips'][0]['ip_address']
     assert cloud.driver.network(network['id']).dhcp_mac == dhcp['mac_address']
@@ -101,7 +103,8 @@ def story(cloud):
     public, outside = cloud.public()
     made, _ = boot(cloud, network)
     router = cloud.make(cloud.alice, 'router', name='r', external_gateway_info={'network_id': public['id']})
-    cloud.ask(cloud.alice, 'PUT', f"/routers/{router['id']}/add_router_interface", {'subnet_id': subnet['id']})
+    cloud.ask(cloud.alice, 'PUT', f"/routers/{router['id']}/add_router_interface",
+              {'subnet_id': subnet['id']})
     [port] = cloud.ask(cloud.alice, 'GET', f'/ports?device_id={made.id}')['ports']
     floating = cloud.make(cloud.alice, 'floatingip', floating_network_id=public['id'], port_id=port['id'])
     return types.SimpleNamespace(network=network, subnet=subnet, public=public, outside=outside, server=made,
@@ -129,7 +132,8 @@ def test_messages_lost_or_doubled_end_in_the_same_host(cloud, trouble):
     public, _ = cloud.public()
     getattr(cloud.bus.faults, trouble)(times=None)
     router = cloud.make(cloud.alice, 'router', external_gateway_info={'network_id': public['id']})
-    cloud.ask(cloud.alice, 'PUT', f"/routers/{router['id']}/add_router_interface", {'subnet_id': subnet['id']})
+    cloud.ask(cloud.alice, 'PUT', f"/routers/{router['id']}/add_router_interface",
+              {'subnet_id': subnet['id']})
     cloud.bus.drain()
     cloud.bus.faults.clear()
     cloud.manager.reconcile()
@@ -183,7 +187,8 @@ def test_a_rule_about_a_remote_group_follows_its_members(cloud):
     network, _ = cloud.network(cloud.alice)
     web = cloud.make(cloud.alice, 'security_group', name='web')
     db = cloud.make(cloud.alice, 'security_group', name='db')
-    cloud.make(cloud.alice, 'security_group_rule', security_group_id=db['id'], direction='ingress', protocol='tcp',
+    cloud.make(cloud.alice, 'security_group_rule', security_group_id=db['id'], direction='ingress',
+               protocol='tcp',
                port_range_min=3306, port_range_max=3306, remote_group_id=web['id'])
     store = server(security_groups=['db'])
     ports.allocate(cloud.wiring, ADMIN, store, [{'uuid': network['id']}])
@@ -222,7 +227,8 @@ def test_allocating_twice_gives_the_same_ports_and_releasing_twice_is_harmless(c
     network, _ = cloud.network(cloud.alice)
     own = cloud.make(cloud.alice, 'port', network_id=network['id'])
     made = server()
-    first = ports.allocate(cloud.wiring, ADMIN, made, [{'uuid': network['id'], 'tag': 'a'}, {'port': own['id']}])
+    first = ports.allocate(cloud.wiring, ADMIN, made, [{'uuid': network['id'], 'tag': 'a'},
+                                                       {'port': own['id']}])
     assert ports.allocate(cloud.wiring, ADMIN, made, [{'uuid': network['id']}]) == first
     assert [nic.port_id for nic in first][1] == own['id'] and first[0].tag == 'a'
     with cloud.db.reading() as tx:

@@ -28,7 +28,8 @@ def _body(req: Request, service: Service, now: datetime.datetime) -> dict[str, A
         return moment and moment.strftime('%Y-%m-%d %H:%M:%S')
     return {'id': service.id, 'binary': service.binary, 'host': service.host, 'agent_type': 'Network agent',
             'topic': 'network', 'availability_zone': service.availability_zone,
-            'admin_state_up': not service.disabled, 'alive': service.is_up(now, req.wiring.conf.service_down_time),
+            'admin_state_up': not service.disabled,
+            'alive': service.is_up(now, req.wiring.conf.service_down_time),
             'created_at': text(service.created_at), 'started_at': text(service.created_at),
             'heartbeat_timestamp': text(service.seen_at), 'description': None, 'configurations': {},
             'resources_synced': None}

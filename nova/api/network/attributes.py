@@ -15,7 +15,8 @@ UUID_OR_NULL = {'anyOf': [UUID, {'type': 'null'}]}
 IP = {'type': 'string', 'format': 'ip'}
 IP_OR_NULL = {'anyOf': [IP, {'type': 'null'}]}
 MAC = {'type': 'string', 'format': 'mac'}
-INTEGER = {'type': ['integer', 'string'], 'pattern': '^-?[0-9]{1,9}$', 'minimum': -(2 ** 31), 'maximum': 2 ** 31}
+INTEGER = {'type': ['integer', 'string'], 'pattern': '^-?[0-9]{1,9}$', 'minimum': -(2 ** 31),
+           'maximum': 2 ** 31}
 INTEGER_OR_NULL = {**INTEGER, 'type': ['integer', 'string', 'null']}
 ROUTE = {'type': 'object', 'required': ['destination', 'nexthop'], 'additionalProperties': False,
          'properties': {'destination': {'type': 'string', 'format': 'cidr'}, 'nexthop': IP}}

@@ -15,7 +15,8 @@ _IPV4_OR_NULL = {'anyOf': [{'type': 'string', 'format': 'ipv4'}, {'type': 'null'
 
 FLOATING_IP = Resource('floatingip', 'floatingips', FloatingIp, {
     'floating_network_id': Attribute(schema=UUID, on='c', required=True),
-    'floating_ip_address': Attribute(schema=_IPV4_OR_NULL, on='c', convert=plain_ip, guards={'create': ADMIN}),
+    'floating_ip_address': Attribute(schema=_IPV4_OR_NULL, on='c', convert=plain_ip,
+                                     guards={'create': ADMIN}),
     'subnet_id': Attribute(schema=UUID_OR_NULL, on='c', shown=False),
     'port_id': Attribute(schema=UUID_OR_NULL, on='cu'),
     'fixed_ip_address': Attribute(schema=_IPV4_OR_NULL, on='cu', convert=plain_ip),

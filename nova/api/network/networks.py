@@ -45,7 +45,8 @@ NETWORK = Resource('network', 'networks', Network, {
         key='network_type', guards=_PROVIDER),
     'provider:physical_network': Attribute(schema={**STRING_OR_NULL, 'maxLength': 64}, on='c',
                                            key='physical_network', guards=_PROVIDER),
-    'provider:segmentation_id': Attribute(schema=INTEGER_OR_NULL, on='c', key='segmentation_id', convert=whole,
+    'provider:segmentation_id': Attribute(schema=INTEGER_OR_NULL, on='c', key='segmentation_id',
+                                          convert=whole,
                                           guards=_PROVIDER),
 })
 

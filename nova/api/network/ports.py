@@ -84,7 +84,8 @@ PORT = Resource('port', 'ports', Port, {
     'binding:host_id': Attribute(schema={'type': ['string', 'null'], 'maxLength': 255}, on='cu', key='host',
                                  convert=lambda host: host or '', guards=_BINDING),
     'binding:profile': Attribute(schema={'type': ['object', 'null'], 'maxProperties': 64}, on='cu',
-                                 key='binding_profile', convert=lambda profile: profile or {}, guards=_BINDING),
+                                 key='binding_profile', convert=lambda profile: profile or {},
+                                 guards=_BINDING),
     'binding:vif_type': shown('vif_type', guards={'get': ADMIN}),
     'binding:vif_details': shown('vif_details', guards={'get': ADMIN}),
     'ip_allocation': shown(lambda port: 'immediate' if port.addresses else 'none'),
@@ -111,7 +112,8 @@ def create(req: Request, body: Given) -> dict[str, Any]:
     """Make one port, or many at once."""
     with req.wiring.db.reading() as tx:
         found = {item['network_id']: networks.get(tx, req.context, item['network_id']) for item in body.items}
-    wishes = PORT.wishes(req, body, lambda asked: {'network:project_id': found[asked['network_id']].project_id})
+    wishes = PORT.wishes(req, body,
+                         lambda asked: {'network:project_id': found[asked['network_id']].project_id})
     for wish in wishes:
         network = found[wish['network_id']]
         _check_place(req, network, wish['project_id'])
@@ -127,7 +129,8 @@ def _check_place(req: Request, network: Network, project_id: str) -> None:
                     Rule('create_port:device_owner', ''))
 
 
-def _check_sensitive(req: Request, verb: str, asked: dict[str, Any], network: Network, project_id: str) -> None:
+def _check_sensitive(req: Request, verb: str, asked: dict[str, Any], network: Network,
+                     project_id: str) -> None:
     target = {'project_id': project_id, 'network:project_id': network.project_id}
     if any(wish.get('ip_address') for wish in asked.get('fixed_ips') or []):
         req.enforce(target, Rule(f'{verb}_port:fixed_ips:ip_address', ''))
@@ -175,7 +178,8 @@ def delete(req: Request, id: str) -> None:
     """Delete a port."""
     with req.wiring.db.reading() as tx:
         port = ports.get(tx, req.context, id)
-        req.enforce({'project_id': port.project_id, 'network:project_id': ports.owner_of(tx, port.network_id)})
+        req.enforce({'project_id': port.project_id,
+                     'network:project_id': ports.owner_of(tx, port.network_id)})
     ports.delete(req.wiring, req.context, id)
 
 

@@ -43,7 +43,8 @@ class OneOrMany(Document):
 
     def __init__(self, name: str, plural: str, schema: Mapping[str, Any]) -> None:
         self.name, self.plural = name, plural
-        one = {'type': 'object', 'properties': {name: schema}, 'required': [name], 'additionalProperties': False}
+        one = {'type': 'object', 'properties': {name: schema}, 'required': [name],
+               'additionalProperties': False}
         self.many = Document({
             'type': 'object', 'required': [plural], 'additionalProperties': False,
             'properties': {plural: {'type': 'array', 'minItems': 1, 'maxItems': 1000, 'items': schema}}})
@@ -159,7 +160,8 @@ class Resource:
         return {key for key, each in self.attributes.items() if not each.shown or (
             'get' in each.guards and not req.allows(Rule(f'get_{self.name}:{key}', '')))}
 
-    def view(self, req: Request, row: Any, but: set[str] | None = None, fields: Sequence[str] = ()) -> dict[str, Any]:
+    def view(self, req: Request, row: Any, but: set[str] | None = None,
+             fields: Sequence[str] = ()) -> dict[str, Any]:
         """A row as its body, or as much of it as ``fields`` asks for."""
         but = self.hidden(req) if but is None else but
         body = {}
@@ -241,7 +243,8 @@ class Resource:
             return None
         row = tx.scalar(visible.where(self.model.id == marker))
         if row is None:
-            raise errors.NotFound('{kind} {id} could not be found.', kind=self.name.capitalize(), id=marker[:80])
+            raise errors.NotFound('{kind} {id} could not be found.', kind=self.name.capitalize(),
+                                  id=marker[:80])
         return row
 
     def _page(self, req: Request, tx: Session, query: Any, but: set[str], after: Any
@@ -260,7 +263,8 @@ class Resource:
         sorts = []
         for position, key in enumerate(keys):
             column, way = self._column(key), (ways[position] if ways else 'asc').lower()
-            if column is None or key in but or not isinstance(column.type, (sa.String, sa.Integer, sa.Boolean)):
+            if column is None or key in but or not isinstance(
+                    column.type, (sa.String, sa.Integer, sa.Boolean)):
                 raise errors.Invalid("'{key}' is an invalid attribute for sort key", key=key[:40])
             if way not in ('asc', 'desc'):
                 raise errors.Invalid("'{way}' is an invalid value for sort_direction", way=way[:40])

@@ -32,7 +32,8 @@ _NULL = {'type': 'null'}
 
 SUBNET = Resource('subnet', 'subnets', Subnet, {
     'network_id': Attribute(schema=UUID, on='c', required=True),
-    'ip_version': Attribute(schema={'enum': [4, 6, '4', '6'], 'type': ['integer', 'string']}, on='c', required=True,
+    'ip_version': Attribute(schema={'enum': [4, 6, '4', '6'], 'type': ['integer', 'string']}, on='c',
+                            required=True,
                             convert=int),
     'cidr': Attribute(schema={'type': 'string', 'format': 'cidr'}, on='c', required=True),
     'name': text(),
