@@ -28,12 +28,12 @@ CLOCK = Clock()
 
 def iso(moment: datetime.datetime | None) -> str | None:
     """``2026-11-22T18:00:00Z``, the form that compute and image bodies use."""
-    return moment and moment.strftime('%Y-%m-%dT%H:%M:%SZ')
+    return moment.strftime('%Y-%m-%dT%H:%M:%SZ') if moment else None
 
 
 def iso_micro(moment: datetime.datetime | None) -> str | None:
     """``2026-11-22T18:00:00.000000``: the zoneless form of compute's admin resources."""
-    return moment and moment.strftime('%Y-%m-%dT%H:%M:%S.%f')
+    return moment.strftime('%Y-%m-%dT%H:%M:%S.%f') if moment else None
 
 
 def parse(text: str) -> datetime.datetime:

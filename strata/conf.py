@@ -72,8 +72,8 @@ def load(prog: str, options: Options, argv: Sequence[str] | None = None, *,
             cfg.RequiredOptError) as error:
         raise errors.Invalid(f'{prog}: {error}') from error
     for name, value in overrides.items():
-        group, _, option = name.rpartition('__')
-        conf.set_override(option, value, group=group or None)
+        group, _, named = name.rpartition('__')
+        conf.set_override(named, value, group=group or None)
     return conf
 
 

@@ -75,7 +75,7 @@ class Watched(logging.FileHandler):
         super().emit(record)
 
     def _follow(self) -> None:
-        old = self.stream
+        old: Any = self.stream
         if old is not None and not self._in_place(old.fileno()):
             self.stream = self._open()
             old.close()
