@@ -68,6 +68,7 @@ def load(prog: str, options: Options, argv: Sequence[str] | None = None, *,
     try:
         conf(list(sys.argv[1:] if argv is None else argv), project=service, prog=prog,
              default_config_files=list(files), default_config_dirs=[])
+        _judge(conf, options)
     except (cfg.ConfigFilesNotFoundError, cfg.ConfigFileParseError, cfg.ConfigFileValueError,
             cfg.RequiredOptError) as error:
         raise errors.Invalid(f'{prog}: {error}') from error
@@ -75,6 +76,14 @@ def load(prog: str, options: Options, argv: Sequence[str] | None = None, *,
         group, _, named = name.rpartition('__')
         conf.set_override(named, value, group=group or None)
     return conf
+
+
+def _judge(conf: cfg.ConfigOpts, options: Options) -> None:
+    """Look at every value now: oslo.config judges one when it is first read, which may be hours later."""
+    for groups in (COMMON, options):
+        for group, opts in groups.items():
+            for option in opts:
+                getattr(conf if group == 'DEFAULT' else conf[group], option.dest)
 
 
 def hostname(conf: cfg.ConfigOpts) -> str:
