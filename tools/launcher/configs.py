@@ -13,8 +13,8 @@ FOLDERS = {'etc': 0o750, 'log': 0o755, 'run': 0o755, 'db': 0o750, 'keys': 0o700,
 
 
 def owner(settings: Settings) -> tuple[int, int]:
-    """User and group of the daemons: a system user under root, else ourselves."""
-    if os.geteuid():
+    """User and group of the daemons: a system user where they face real machines, else ourselves."""
+    if os.geteuid() or settings.fake:
         return os.geteuid(), os.getegid()
     entry = pwd.getpwnam(DAEMON_USER)
     return entry.pw_uid, entry.pw_gid

@@ -66,7 +66,8 @@ def main(data_dir: str) -> int:
     family = Processes(settings)
     if not settings.fake:
         family.add('net-helper', lambda: _helper(settings))
-    for name, build in (('keystone', services.run_keystone), ('glance', services.run_glance), ('nova', services.run_nova)):
+    for name, build in (('keystone', services.run_keystone), ('glance', services.run_glance),
+                        ('nova', services.run_nova)):
         family.add(name, _daemon(settings, name, build))
     try:
         return family.run()
@@ -92,9 +93,9 @@ def _daemon(settings: Settings, name: str, build: Callable[[Settings], int]) -> 
 
 def _become(settings: Settings) -> None:
     """Give up root: the daemons' user, with the groups it is in (libvirt's among them)."""
-    if os.geteuid():
-        return
     uid, gid = owner(settings)
+    if uid == os.geteuid():
+        return
     os.initgroups(services.DAEMON_USER, gid)
     os.setgid(gid)
     os.setuid(uid)
