@@ -11,6 +11,7 @@ knows as an attempt; the sweep deletes it by that key.
 
 import errno
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -74,6 +75,9 @@ class FileStore(Store):
             raise Missing() from error
         except OSError as error:
             raise _told(error) from error
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            os.close(file)
+            raise errors.Unavailable(service='The image store')
         return _Reader(file, offset, length)
 
     def size(self, key: str) -> int:
@@ -138,7 +142,10 @@ class _Reader:
 
     def __next__(self) -> bytes:
         want = min(CHUNK, self._left)
-        chunk = green.native(os.pread, self._file, want, self._offset) if want > 0 else b''
+        try:
+            chunk = green.native(os.pread, self._file, want, self._offset) if want > 0 else b''
+        except OSError as error:
+            raise _told(error) from error
         if not chunk:
             self.close()
             raise StopIteration
