@@ -32,11 +32,15 @@ BASE = (
 )
 
 
+#: every rule of the compute API, those that no route names included
+_DECLARED: dict[str, Rule] = {}
+
+
 def rule(name: str, check: str, help: str = '') -> Rule:
-    """A rule of the compute API: ``rule('servers:start', MEMBER)``."""
-    return Rule(f'os_compute_api:{name}', check, help)
+    """A rule of the compute API: ``rule('servers:start', MEMBER)``; the same name is the same rule."""
+    return _DECLARED.setdefault(name, Rule(f'os_compute_api:{name}', check, help))
 
 
-def build(conf: cfg.ConfigOpts, rules: Iterable[Rule]) -> Policy:
-    """The policy of a process: base rules, those its routes name, and the operator's file over both."""
-    return Policy([*BASE, *rules], path=conf.find_file(conf.oslo_policy.policy_file))
+def build(conf: cfg.ConfigOpts, rules: Iterable[Rule] = ()) -> Policy:
+    """The policy of a process: base rules, the compute API's, ``rules``, and the operator's file over all."""
+    return Policy([*BASE, *_DECLARED.values(), *rules], path=conf.find_file(conf.oslo_policy.policy_file))

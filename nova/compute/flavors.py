@@ -45,7 +45,8 @@ def create(wiring: Wiring, context: Context, *, name: str, vcpus: int, ram_mb: i
         with wiring.db.reading() as tx:
             taken = tx.scalar(sa.select(Flavor.id).where(Flavor.id == id))
         which, value = ('ID', id) if taken else ('name', name)
-        raise errors.Conflict('Flavor with {which} {value} already exists.', which=which, value=value) from error
+        raise errors.Conflict('Flavor with {which} {value} already exists.', which=which,
+                              value=value) from error
 
 
 def describe(wiring: Wiring, context: Context, id: str, *, description: str | None) -> Flavor:
@@ -86,7 +87,8 @@ def accesses(wiring: Wiring, context: Context, id: str) -> Sequence[str]:
         return db.accesses(tx, id)
 
 
-def admit(wiring: Wiring, context: Context, id: str, project_id: str, *, refuse_public: bool) -> Sequence[str]:
+def admit(wiring: Wiring, context: Context, id: str, project_id: str, *,
+          refuse_public: bool) -> Sequence[str]:
     """Let a project use a private flavor; returns all that may."""
     try:
         with wiring.db.transaction() as tx:
@@ -96,7 +98,8 @@ def admit(wiring: Wiring, context: Context, id: str, project_id: str, *, refuse_
             tx.flush()
             return db.accesses(tx, id)
     except Duplicate as error:
-        raise errors.Conflict('Flavor access already exists for flavor {id} and project {project} combination.',
+        raise errors.Conflict('Flavor access already exists for flavor {id} and project {project} '
+                              'combination.',
                               id=id, project=project_id) from error
 
 

@@ -3,6 +3,7 @@
 A token never travels over the bus, so workers ask under the service's user.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -59,7 +60,7 @@ class Images:
 
 
 def _quoted(id: str) -> str:
-    if not id or not all(character.isascii() and (character.isalnum() or character in '-_') for character in id):
+    if not re.fullmatch('[A-Za-z0-9_-]{1,64}', id):
         raise errors.NotFound('Image {id} could not be found.', id=id[:80])
     return id
 

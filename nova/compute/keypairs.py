@@ -55,7 +55,8 @@ def create(wiring: Wiring, context: Context, user_id: str, *, name: str, type: s
         with wiring.db.transaction() as tx:
             used = db.count(tx, user_id)
             if 0 <= limit <= used:
-                raise errors.OverQuota('Quota exceeded, too many key pairs.', resource='key_pairs', requested=1,
+                raise errors.OverQuota('Quota exceeded, too many key pairs.', resource='key_pairs',
+                                       requested=1,
                                        used=used, limit=limit)
             tx.add(pair)
     except Duplicate as error:
@@ -97,7 +98,7 @@ def _blob(public_key: str) -> bytes:
 
 def _x509_fingerprint(certificate: str) -> str:
     try:
-        digest = x509.load_pem_x509_certificate(certificate.encode()).fingerprint(hashes.SHA1())
+        digest = x509.load_pem_x509_certificate(certificate.encode()).fingerprint(hashes.SHA1())      # noqa: S303 -- a name, not a proof
     except ValueError as error:
         raise errors.Invalid('Keypair data is invalid: failed to generate X509 fingerprint') from error
     return ':'.join(f'{byte:02x}' for byte in digest)

@@ -96,7 +96,8 @@ def find(tx: Session, context: Context, *, is_public: bool | None = None, min_ra
 
 def accesses(tx: Session, id: str) -> Sequence[str]:
     """The projects that may use a private flavor."""
-    return tx.scalars(sa.select(Access.project_id).where(Access.flavor_id == id).order_by(Access.project_id)).all()
+    return tx.scalars(sa.select(Access.project_id).where(Access.flavor_id == id)
+                      .order_by(Access.project_id)).all()
 
 
 def put_specs(tx: Session, id: str, specs: dict[str, str]) -> None:

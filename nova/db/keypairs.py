@@ -32,7 +32,8 @@ def get(tx: Session, user_id: str, name: str) -> KeyPair:
     return pair
 
 
-def find(tx: Session, user_id: str, *, marker: str | None = None, limit: int | None = None) -> Sequence[KeyPair]:
+def find(tx: Session, user_id: str, *, marker: str | None = None,
+         limit: int | None = None) -> Sequence[KeyPair]:
     """A page of a user's key pairs by name; ``errors.Invalid`` for an unknown marker."""
     query = sa.select(KeyPair).where(KeyPair.user_id == user_id)
     after = None

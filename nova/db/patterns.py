@@ -15,17 +15,18 @@ from strata import errors
 MOST_CHARACTERS = 255
 MOST_UNBOUNDED = 4
 
-_ATOM = re.compile(r'''
+_ATOM = re.compile(r"""
     \\[dDwWsS.^$*+?()\[\]{}|/\\_: @-] | \[\^?(?:[^\[\]\\]|\\[\\\]\[^-])+\] | [^\\\[\](){}*+?|^$]
-''', re.VERBOSE)
+""", re.VERBOSE)
 _QUANTIFIER = re.compile(r'\*|\+|\?|\{(\d{1,3})(,(\d{0,3}))?\}')
 
 
 def matches(column: Any, pattern: str, field: str) -> sa.ColumnElement[bool]:
     """The condition that ``column`` matches ``pattern`` anywhere; ``errors.Invalid`` names the field."""
     if not _is_tame(pattern):
-        raise errors.Invalid('Invalid input for query parameters {field}. Value: {value}. It is not a regular '
-                             'expression that can be searched for here', field=field, value=pattern[:80])
+        raise errors.Invalid('Invalid input for query parameters {field}. Value: {value}. It is not a '
+                             'regular expression that can be searched for here', field=field,
+                             value=pattern[:80])
     found: sa.ColumnElement[bool] = column.regexp_match(pattern)
     return found
 
@@ -48,7 +49,8 @@ def _is_tame(pattern: str) -> bool:
         elif quantifier := _QUANTIFIER.match(pattern, at):
             if not after_atom:
                 return False
-            unbounded += here in '*+' or bool(quantifier[2] and not quantifier[3]) or int(quantifier[3] or 0) > 20
+            open_ended = bool(quantifier[2] and not quantifier[3])
+            unbounded += here in '*+' or open_ended or int(quantifier[3] or 0) > 20
             at, after_atom = quantifier.end(), False
         elif atom := _ATOM.match(pattern, at):
             at, after_atom = atom.end(), True

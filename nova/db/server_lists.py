@@ -41,9 +41,11 @@ EQUAL = {
     'key_name': Server.key_name, 'locked_by': Server.locked_by, 'node': Server.node,
     'project_id': Server.project_id, 'ramdisk_id': Server.ramdisk_id,
     'reservation_id': Server.reservation_id, 'root_device_name': Server.root_device_name,
-    'task_state': Server.task_state, 'user_id': Server.user_id, 'uuid': Server.id, 'vm_state': Server.vm_state}
+    'task_state': Server.task_state, 'user_id': Server.user_id, 'uuid': Server.id,
+    'vm_state': Server.vm_state}
 #: the same for whole numbers, and for times
-NUMBERS = {'launch_index': Server.launch_index, 'power_state': Server.power_state, 'progress': Server.progress}
+NUMBERS = {'launch_index': Server.launch_index, 'power_state': Server.power_state,
+           'progress': Server.progress}
 TIMES = {'created_at': Server.created_at, 'launched_at': Server.launched_at,
          'terminated_at': Server.terminated_at}
 #: filters that search a column for a regular expression

@@ -5,8 +5,10 @@ from nova.db import (
     floating_ips,
     hosts,
     keypairs,
+    network_hosts,
     networks,
     operations,
+    passwords,
     ports,
     quotas,
     routers,
@@ -20,5 +22,5 @@ from nova.db.base import Base
 
 METADATA = Base.metadata
 
-__all__ = ['METADATA', 'flavors', 'floating_ips', 'hosts', 'keypairs', 'networks', 'operations', 'ports', 'quotas',
-           'routers', 'security_groups', 'servers', 'services', 'subnets', 'tags']
+__all__ = ['METADATA', 'flavors', 'floating_ips', 'hosts', 'keypairs', 'network_hosts', 'networks', 'operations',
+           'passwords', 'ports', 'quotas', 'routers', 'security_groups', 'servers', 'services', 'subnets', 'tags']

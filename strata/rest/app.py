@@ -177,7 +177,7 @@ class Application:
 
     def _without_project(self, req: Request, path: str) -> str:
         head, _, tail = path[1:].partition('/')
-        if head in self._heads or tail.partition('/')[0] not in self._heads:
+        if not tail or head in self._heads or tail.partition('/')[0] not in self._heads:
             return path
         if req.context is not None and head != req.context.project_id:
             raise errors.Invalid("Malformed request URL: URL's project_id '{head}' doesn't match Context's "

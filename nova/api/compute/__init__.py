@@ -2,9 +2,33 @@
 
 from strata.rest import Application, Range, fault
 
-app = Application('compute', versions=Range('compute', (2, 1), (2, 96), legacy='X-OpenStack-Nova-API-Version'),
+app = Application('compute',
+                  versions=Range('compute', (2, 1), (2, 96), legacy='X-OpenStack-Nova-API-Version'),
                   fault=fault.compute, project_in_url=True)
 
-from nova.api.compute import flavor_access, flavor_extra_specs, flavors, keypairs, versions  # noqa: E402
+from nova.api.compute import (  # noqa: E402
+                  availability_zones,
+                  extensions,
+                  flavor_access,
+                  flavor_extra_specs,
+                  flavors,
+                  hypervisors,
+                  instance_actions,
+                  keypairs,
+                  limits,
+                  quota_sets,
+                  server_actions,
+                  server_create,
+                  server_ips,
+                  server_metadata,
+                  server_tags,
+                  servers,
+                  services,
+                  usage,
+                  versions,
+)
 
-__all__ = ['app', 'flavor_access', 'flavor_extra_specs', 'flavors', 'keypairs', 'versions']
+__all__ = ['app', 'availability_zones', 'extensions', 'flavor_access', 'flavor_extra_specs', 'flavors',
+           'hypervisors', 'instance_actions', 'keypairs', 'limits', 'quota_sets', 'server_actions',
+           'server_create', 'server_ips', 'server_metadata', 'server_tags', 'servers', 'services', 'usage',
+           'versions']

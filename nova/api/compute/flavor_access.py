@@ -25,7 +25,8 @@ def index(req: Request, id: str) -> dict[str, Any]:
             allow=rule('os-flavor-access:add_tenant_access', ADMIN))
 def add(req: Request, id: str, body: dict[str, Any]) -> dict[str, Any]:
     """Let a project use a flavor; since 2.7 a public one is refused."""
-    return _list(id, flavors.admit(req.wiring, req.context, id, body['tenant'], refuse_public=req.version >= (2, 7)))
+    admitted = flavors.admit(req.wiring, req.context, id, body['tenant'], refuse_public=req.version >= (2, 7))
+    return _list(id, admitted)
 
 
 @app.action('/flavors/{id}', 'removeTenantAccess', status=200,

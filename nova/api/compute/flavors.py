@@ -10,8 +10,22 @@ from nova.api.policy import ADMIN, ANYONE, READER, rule
 from nova.compute import flavors
 from nova.db.flavors import SORTS, Flavor
 from strata import errors
-from strata.rest import (BOOLEAN, INTEGER, TEXT, TEXTS, Body, Choice, Linked, Query, Request, View, paging, since,
-                         true, until)
+from strata.rest import (
+    BOOLEAN,
+    INTEGER,
+    TEXT,
+    TEXTS,
+    Body,
+    Choice,
+    Linked,
+    Query,
+    Request,
+    View,
+    paging,
+    since,
+    true,
+    until,
+)
 
 LIST = Query({'limit': INTEGER, 'marker': TEXT, 'is_public': TEXT, 'minRam': TEXT, 'minDisk': TEXT,
               'sort_key': TEXTS, 'sort_dir': TEXTS}, unknown=STRICT)
@@ -22,7 +36,8 @@ CREATE = Body('flavor', {
     'name': NAME,
     'id': {'type': ['string', 'integer', 'null'], 'minimum': 0, 'minLength': 1, 'maxLength': 255,
            'pattern': r'^(?! )[a-zA-Z0-9. _-]*(?<! )$'},
-    'ram': count(1), 'vcpus': count(1), 'disk': count(), 'swap': count(), 'OS-FLV-EXT-DATA:ephemeral': count(),
+    'ram': count(1), 'vcpus': count(1), 'disk': count(), 'swap': count(),
+    'OS-FLV-EXT-DATA:ephemeral': count(),
     'rxtx_factor': RXTX,
     'os-flavor-access:is_public': BOOLEAN,
     'description': since('2.55', DESCRIPTION),

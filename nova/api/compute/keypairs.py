@@ -8,7 +8,7 @@ from nova.api.fields import STRICT
 from nova.api.policy import OWNER_OF_KEY, rule
 from nova.compute import keypairs
 from strata import clock
-from strata.rest import Body, Choice, POSITIVE, Query, Request, TEXT, View, paging, since, until
+from strata.rest import POSITIVE, TEXT, Body, Choice, Query, Request, View, paging, since, until
 
 NAME = Choice(
     until('2.91', {'type': 'string', 'minLength': 1, 'maxLength': 255, 'format': 'printable',
@@ -23,7 +23,8 @@ CREATE = Body('keypair', {
     'user_id': since('2.10', {'type': 'string', 'maxLength': 255}),
 }, required=['name', since('2.92', 'public_key')])
 ONE = Query({'user_id': since('2.10', TEXT)}, unknown=STRICT)
-LIST = Query({'user_id': since('2.10', TEXT), 'limit': since('2.35', POSITIVE), 'marker': since('2.35', TEXT)},
+LIST = Query({'user_id': since('2.10', TEXT), 'limit': since('2.35', POSITIVE),
+              'marker': since('2.35', TEXT)},
              unknown=STRICT)
 
 BRIEF = View(name='name', public_key='public_key', fingerprint='fingerprint', type=since('2.2', 'type'))
