@@ -26,11 +26,11 @@ _REMEDY = {'qemu-img': 'qemu-utils', 'mkfs.ext4': 'e2fsprogs', 'mkswap': 'util-l
 def overlay(path: str, base: ImageRef, size: int) -> None:
     """A qcow2 of ``size`` bytes (0 = as large as the base) at ``path``, standing on ``base``.
 
-    The base is named by its absolute path and its verified format, and only read.
+    The base is named by its absolute path and its verified format; with the
+    size given it is not even opened (``-u``).
     """
-    length = [str(size)] if size else []
-    _made(path, lambda new: _run(['qemu-img', 'create', '-q', '-f', 'qcow2', '-F', base.format,
-                                  '-b', os.path.abspath(base.path), new, *length]))
+    _made(path, lambda new: _run(['qemu-img', 'create', '-q', '-u', '-f', 'qcow2', '-F', base.format, '-b',
+                                  os.path.abspath(base.path), new, str(size or base.virtual_size)]))
 
 
 def blank(path: str, size: int) -> None:

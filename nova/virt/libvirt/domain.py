@@ -137,7 +137,6 @@ def _os(guest: Guest, kind: Hardware, settings: Settings) -> Element:
               el('kernel', guest.kernel) if guest.kernel else None,
               el('initrd', guest.ramdisk) if guest.ramdisk else None,
               el('cmdline', cmdline) if guest.kernel and cmdline else None,
-              el('boot', dev='hd'),
               el('smbios', mode='sysinfo') if settings.virt_type != 'test' else None,
               firmware='efi' if uefi else None)
 
@@ -185,12 +184,12 @@ def _controllers(kind: Hardware) -> list[Element]:
 
 
 def _disks(guest: Guest, folder: Folder, kind: Hardware, settings: Settings) -> list[Element]:
-    """The root disk first: firmware boots from the first disk it finds."""
+    """The root disk first; the firmware is told to boot from it and from no other."""
     bus, names, found = kind.hw_disk_bus, Names(), []
     boots = next((one for one in guest.volumes if one.boot), None)
     if boots is None:
         found.append(disk(folder.root, names.take(bus), bus, 'qcow2', settings,
-                          base=(guest.image.path, guest.image.format) if guest.image else None))
+                          base=(guest.image.path, guest.image.format) if guest.image else None, boot=True))
     for one in sorted(guest.volumes, key=lambda one: not one.boot):
         found.append(volume(one, names.take(one.bus or bus, one.device), kind, settings))
     if guest.ephemeral_gb:
@@ -205,7 +204,8 @@ def _disks(guest: Guest, folder: Folder, kind: Hardware, settings: Settings) -> 
 
 
 def disk(path: str, target: str, bus: str, format: str, settings: Settings, *, device: str = 'disk',
-         base: tuple[str, str] | None = None, read_only: bool = False, serial: str | None = None) -> Element:
+         base: tuple[str, str] | None = None, read_only: bool = False, serial: str | None = None,
+         boot: bool = False) -> Element:
     """A disk.  What it stands on is spelled out to the end, so that nobody guesses a format."""
     block = path.startswith('/dev/')
     cache = 'writeback' if device == 'cdrom' else settings.disk_cache
@@ -224,6 +224,7 @@ def disk(path: str, target: str, bus: str, format: str, settings: Settings, *, d
               below,
               el('target', dev=target, bus=bus),
               el('serial', serial) if serial else None,
+              el('boot', order=1) if boot else None,
               el('readonly') if read_only else None,
               type_='block' if block else 'file', device=device)
 
@@ -231,7 +232,7 @@ def disk(path: str, target: str, bus: str, format: str, settings: Settings, *, d
 def volume(one: Volume, target: str, kind: Hardware, settings: Settings) -> Element:
     """A disk that is kept elsewhere; the guest finds it by its serial number."""
     return disk(one.path, target, one.bus or kind.hw_disk_bus, one.format, settings,
-                read_only=one.read_only, serial=one.id)
+                read_only=one.read_only, serial=one.id, boot=one.boot)
 
 
 def nic(one: Nic, kind: Hardware) -> Element:
