@@ -48,10 +48,10 @@ class Keystone:
     def __init__(self, path: pathlib.Path, clock: Any, **more: object) -> None:
         self.clock = clock
         self.path = path
-        self.conf = options.load(
-            'keystone', [], files=[], database__connection=f'sqlite:///{path}/keystone.sqlite',
-            fernet_tokens__key_repository=f'{path}/fernet-keys',
-            credential__key_repository=f'{path}/credential-keys', **more)
+        places = {'database__connection': f'sqlite:///{path}/keystone.sqlite',
+                  'fernet_tokens__key_repository': f'{path}/fernet-keys',
+                  'credential__key_repository': f'{path}/credential-keys'}
+        self.conf = options.load('keystone', [], files=[], **{**places, **more})
         self.wiring = wire(self.conf, clock)
         self.app = application(self.conf, self.wiring)
         self._admin: str | None = None
@@ -160,7 +160,7 @@ class Keystone:
         answer = self.put(f'/{on}/{actor}/roles/{self.role(role)}')
         assert answer.status == 204, answer.body
 
-    def member(self, name: str, project: str, role: str = 'member') -> tuple[Any, Any]:
+    def member(self, project: str, name: str, role: str = 'member') -> tuple[Any, Any]:
         """A new project and a new user with a role on it."""
         made, user = self.make('project', name=project), self.user(name)
         self.grant(role, on=f'projects/{made["id"]}', user=user['id'])
