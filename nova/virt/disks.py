@@ -57,10 +57,10 @@ def copy(path: str, source: str) -> None:
     _made(path, write)
 
 
-def flatten(path: str, source: str, format: str = 'qcow2') -> None:
+def flatten(path: str, source: str, format: str = 'qcow2', limits: shell.Limits = SLOW) -> None:
     """``source`` (qcow2, perhaps in use) joined with what it stands on, at ``path``."""
     argv = ['qemu-img', 'convert', '-U', '-q', '-f', 'qcow2', '-O', format, source]
-    _made(path, lambda new: _run([*argv, new], SLOW, timeout=7200))
+    _made(path, lambda new: _run([*argv, new], limits, timeout=7200))
 
 
 def direct_io(directory: str) -> bool:
