@@ -8,8 +8,10 @@ killed at any moment; what it made goes on working without it.
 import fcntl
 import logging
 import os
+import selectors
 import socket
 import struct
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,49 +21,103 @@ from strata import errors
 
 LOG = logging.getLogger(__name__)
 
-#: seconds a caller may take to say what it wants
+#: seconds a caller may take to say what it wants, and to take the answer
 PATIENCE = 10.0
+
+#: callers that are heard at a time
+CROWD = 256
 
 
 class Helper:
-    """The server side.  ``allowed`` are the user ids that are obeyed; root's always is."""
+    """The server side.  ``allowed`` are the user ids that are obeyed; root's always is.
+
+    Requests are gathered side by side, so a caller that stammers holds nobody up, and carried out one by one.
+    """
 
     def __init__(self, host: Host, sock: socket.socket, *, allowed: Iterable[int] = ()) -> None:
         self._host = host
         self._sock = sock
         self._allowed = {0, *allowed}
+        self._selector = selectors.DefaultSelector()
+        self._heard: dict[socket.socket, tuple[float, bytearray]] = {}
 
     def serve(self) -> None:
         """Obey until the process is told to end."""
+        self._sock.setblocking(False)
+        self._selector.register(self._sock, selectors.EVENT_READ)
         while True:
-            connection, _ = self._sock.accept()
-            with connection:
-                connection.settimeout(PATIENCE)
-                try:
-                    self._obey(connection)
-                except (OSError, EOFError) as error:
-                    LOG.info('A caller went away: %s', error)
+            for key, _ in self._selector.select(PATIENCE if self._heard else None):
+                if key.fileobj is self._sock:
+                    self._welcome()
+                else:
+                    self._listen(key.fileobj)
+            for connection, (since, _) in list(self._heard.items()):
+                if time.monotonic() - since > PATIENCE:
+                    self._part(connection).close()
 
-    def _obey(self, connection: socket.socket) -> None:
-        """One request, one answer."""
-        uid = _caller(connection)
-        if uid not in self._allowed:
-            LOG.warning('Refused user %d.', uid)
-            wire.send(connection, _failure(errors.Forbidden('User {uid} is not obeyed here.', uid=uid)))
-            return
-        descriptor = None
+    def _welcome(self) -> None:
+        """Hear a caller out, one we do not obey as well: it would not hear the answer otherwise."""
         try:
-            request, descriptor = wire.receive(connection, PATIENCE)
-            result = self._carry_out(request)
+            connection, _ = self._sock.accept()
+        except OSError:
+            return
+        if len(self._heard) >= CROWD:
+            connection.close()
+            return
+        connection.setblocking(False)
+        self._heard[connection] = (time.monotonic(), bytearray())
+        self._selector.register(connection, selectors.EVENT_READ)
+
+    def _listen(self, connection: socket.socket) -> None:
+        """Take what has come; carry the request out when it is whole."""
+        buffer = self._heard[connection][1]
+        try:
+            piece = connection.recv(262144)
+            buffer += piece
+            body = wire.complete(buffer)
         except ValueError as error:
-            wire.send(connection, _failure(errors.Invalid(f'Not a request: {error}')))
+            self._send(self._part(connection), _failure(errors.Invalid(f'Not a request: {error}')))
+            return
+        except OSError:
+            piece, body = b'', None
+        if body is not None:
+            self._obey(self._part(connection), body)
+        elif not piece:
+            self._part(connection).close()
+
+    def _part(self, connection: socket.socket) -> socket.socket:
+        """The connection is no longer listened to."""
+        self._selector.unregister(connection)
+        del self._heard[connection]
+        return connection
+
+    def _obey(self, connection: socket.socket, body: bytes) -> None:
+        """One request, one answer."""
+        try:
+            uid = _caller(connection)
+            if uid not in self._allowed:
+                LOG.warning('Refused user %d.', uid)
+                raise errors.Forbidden('User {uid} is not obeyed here.', uid=uid)
+            result = self._carry_out(wire.parse(body))
+        except ValueError as error:
+            self._send(connection, _failure(errors.Invalid(f'Not a request: {error}')))
         except errors.Error as error:
-            wire.send(connection, _failure(error))
+            self._send(connection, _failure(error))
         else:
-            self._answer(connection, result)
-        finally:
-            if descriptor is not None:
-                os.close(descriptor)
+            if isinstance(result, socket.socket):
+                with result:
+                    self._send(connection, {'result': None}, result.fileno())
+            else:
+                self._send(connection, {'result': result})
+
+    def _send(self, connection: socket.socket, message: Any, descriptor: int | None = None) -> None:
+        """Answer, if the caller is still there to hear it, and hang up."""
+        with connection:
+            connection.settimeout(PATIENCE)
+            try:
+                wire.send(connection, message, descriptor)
+            except OSError as error:
+                LOG.info('A caller went away: %s', error)
 
     def _carry_out(self, request: Any) -> Any:
         if not isinstance(request, dict) or request.keys() != {'verb', 'arguments'} or \
@@ -80,13 +136,6 @@ class Helper:
         except Exception as error:
             LOG.exception('%s failed', request['verb'])
             raise errors.Error(f'The network helper failed at {request["verb"]}: {error!r}') from error
-
-    def _answer(self, connection: socket.socket, result: Any) -> None:
-        if isinstance(result, socket.socket):
-            with result:
-                wire.send(connection, {'result': None}, result.fileno())
-        else:
-            wire.send(connection, {'result': result})
 
 
 def _caller(connection: socket.socket) -> int:

@@ -33,6 +33,27 @@ def send(sock: socket.socket, message: Any, descriptor: int | None = None) -> No
         sock.sendall(head + body)
 
 
+def parse(body: bytes) -> Any:
+    """JSON; ``ValueError`` too if it is nested beyond what the parser bears."""
+    try:
+        return json.loads(body)
+    except RecursionError as error:
+        raise ValueError('nested too deeply') from error
+
+
+def complete(buffer: bytes | bytearray) -> bytes | None:
+    """The body of the message a buffer holds, or None as long as some of it is missing.
+
+    ``ValueError`` if it is longer than ``LONGEST``.
+    """
+    if len(buffer) < _LENGTH.size:
+        return None
+    (length,) = _LENGTH.unpack_from(buffer)
+    if length > LONGEST:
+        raise ValueError('message too long')
+    return bytes(buffer[_LENGTH.size:_LENGTH.size + length]) if len(buffer) >= _LENGTH.size + length else None
+
+
 def receive(sock: socket.socket, timeout: float) -> tuple[Any, int | None]:
     """The next message and the descriptor that came with it.
 
@@ -49,7 +70,7 @@ def receive(sock: socket.socket, timeout: float) -> tuple[Any, int | None]:
         (length,) = _LENGTH.unpack(head)
         if length > LONGEST:
             raise ValueError('message too long')
-        return json.loads(_exactly(sock, length)), descriptor
+        return parse(_exactly(sock, length)), descriptor
     except BaseException:
         if descriptor is not None:
             socket.close(descriptor)

@@ -1,12 +1,16 @@
 """One dnsmasq per network: its files, and the process that reads them.
 
-    dnsmasq.conf   ranges and paths; a change restarts it (the namespace is named in it, so does a new one)
-    hosts          MAC -> address, a line per port       \\
+    dnsmasq.conf   ranges and paths; a change restarts it (it names namespace and interface, so do new ones)
+    hosts          MAC -> address, a line per port       \
     options        gateways, routes, DNS, per-port ones   } a change is told by SIGHUP
     names          address -> name                       /
     leases         dnsmasq's own; pruned of ports that are gone, or it would keep their addresses from
                    whoever has them next
     pid            checked against the command line before any signal
+
+dnsmasq up to 2.90 frees memory that is not its own when it is told to read again hosts that carry a tag and
+have been served (seen as a crash on SIGHUP): only ports with options of their own are tagged, and a network
+that has such ports is restarted instead.
 """
 
 import contextlib
@@ -21,6 +25,7 @@ from collections.abc import Iterator
 
 from nova.network.drivers.state import METADATA_ADDRESS, NetworkState, PortState, SubnetState
 from nova.network.host import namespaces
+from nova.network.host.links import Link
 from nova.network.host.record import write
 from strata import errors
 
@@ -50,12 +55,13 @@ def default_name(address: str) -> str:
     return 'host-' + address.replace('.', '-').replace(':', '-')
 
 
-def configuration(network: NetworkState, *, interface: str, home: str, user: str, namespace: int) -> str:
-    """The text of dnsmasq.conf."""
+def configuration(network: NetworkState, *, interface: str, home: str, user: str, place: str) -> str:
+    """The text of dnsmasq.conf.  ``place`` tells namespace and interface from later ones of their names."""
     addresses = ' '.join(subnet.dhcp_address or '' for subnet in serves(network))
     lines = [
-        f'# namespace {namespace}', f'# addresses {addresses}', 'no-hosts', 'no-resolv', 'no-ping',
-        'bind-interfaces', 'quiet-dhcp', 'quiet-dhcp6', 'dhcp-authoritative', 'except-interface=lo', f'interface={interface}', f'user={user}',
+        f'# place {place}', f'# addresses {addresses}', 'no-hosts', 'no-resolv', 'no-ping',
+        'bind-interfaces', 'quiet-dhcp', 'quiet-dhcp6', 'dhcp-authoritative', 'except-interface=lo',
+        f'interface={interface}', f'user={user}',
         f'group={_group(user)}', f'pid-file={home}/pid', f'dhcp-leasefile={home}/leases',
         f'dhcp-hostsfile={home}/hosts', f'dhcp-optsfile={home}/options', f'addn-hosts={home}/names',
         f'domain={network.dns_domain}', f'local=/{network.dns_domain}/', 'dhcp-ignore=tag:!known',
@@ -80,7 +86,8 @@ def hosts(network: NetworkState) -> str:
             if address:
                 name = port.dns_name or default_name(address)
                 shown = f'[{address}]' if ':' in address else address
-                lines.append(f'{port.mac_address},set:port-{port.id},{shown},{name}')
+                tag = f',set:port-{port.id}' if port.dhcp_options else ''
+                lines.append(f'{port.mac_address}{tag},{shown},{name}')
     return '\n'.join(lines) + '\n'
 
 
@@ -147,20 +154,22 @@ class Dnsmasq:
         #: False until this helper knows that the process has read the files as they are
         self._told = False
 
-    def ensure(self, network: NetworkState, *, interface: str, namespace: str, user: str) -> None:
+    def ensure(self, network: NetworkState, *, interface: Link, namespace: str, user: str) -> None:
         """It runs, and has read what it should hand out."""
-        text = configuration(network, interface=interface, home=self.home, user=user,
-                             namespace=namespaces.inode(namespace))
+        text = configuration(network, interface=interface.name, home=self.home, user=user,
+                             place=f'{namespaces.inode(namespace)} {interface.index}')
+        tagged = ',set:' in self._read('hosts')
         told = [write(f'{self.home}/{name}', make(network))
                 for name, make in (('hosts', hosts), ('options', options), ('names', names))]
-        stale = self._stale(network)
+        stale, fresh = self._stale(network), any(told) or not self._told
         with self._process() as process:
             # the file is written after the process that read the last one has gone, never before:
             # so whatever runs has read what the file says
-            if process is not None and (stale or self._configured() != text):
+            if process is not None and (stale or fresh and tagged
+                                        or self._read('dnsmasq.conf') != text):
                 _end(process)
             elif process is not None:
-                if any(told) or not self._told:
+                if fresh:
                     signal.pidfd_send_signal(process, signal.SIGHUP)
                 self._told = True
                 return
@@ -180,10 +189,10 @@ class Dnsmasq:
         with self._process() as process:
             return process is not None
 
-    def _configured(self) -> str:
-        """What the running process was started with."""
+    def _read(self, name: str) -> str:
+        """One of the files; '' if there is none."""
         try:
-            with open(f'{self.home}/dnsmasq.conf', encoding='utf-8') as file:
+            with open(f'{self.home}/{name}', encoding='utf-8', errors='replace') as file:
                 return file.read()
         except FileNotFoundError:
             return ''
@@ -239,18 +248,11 @@ class Dnsmasq:
 
     # ---- leases
 
-    def _leases(self) -> list[str]:
-        try:
-            with open(f'{self.home}/leases', encoding='utf-8', errors='replace') as file:
-                return file.read().splitlines()
-        except FileNotFoundError:
-            return []
-
     def _stale(self, network: NetworkState) -> set[str]:
         """Lease lines whose address now belongs to another MAC, or to nobody."""
         holders = {one.ip_address: port.mac_address for port in network.ports for one in port.fixed_ips}
         stale = set()
-        for line in self._leases():
+        for line in self._read('leases').splitlines():
             words = line.split()
             # DHCPv6 leases name a DUID and an IAID instead of a MAC
             if len(words) == 5 and words[0] != 'duid':
@@ -260,7 +262,7 @@ class Dnsmasq:
         return stale
 
     def _prune(self, stale: set[str]) -> None:
-        kept = [line for line in self._leases() if line not in stale]
+        kept = [line for line in self._read('leases').splitlines() if line not in stale]
         write(f'{self.home}/leases', '\n'.join(kept) + '\n' if kept else '')
 
 

@@ -7,6 +7,8 @@
       forward (-200)                               forward (0)       jump ins[mark]
         mark = sinks[tap]     ---- frame ---->                       no way out of a guarded bridge
         nothing of ours over an overlay            input (0)         nor into the host
+                                                 dnat (-101)       every address becomes itself, lest
+                                                 snat (99)         the host's own NAT takes bridged frames
 
 The bridge family knows the ports but not connections, the inet family connections but not ports: the
 mark tells the one what the other saw.  A connection tracking zone per network keeps equal addresses of
@@ -80,13 +82,16 @@ def _base() -> list[Command]:
     commands += [add('map', **where, name=name, type=key, map=value)
                  for name, (where, key, value) in _MAPS.items()]
     commands += [add('set', **where, name=name, type='ifname') for name, where in _SETS.items()]
-    for where, name, hook, priority in ((PORTS, 'prerouting', 'prerouting', -300),
-                                        (PORTS, 'forward', 'forward', -200),
-                                        (GROUPS, 'raw', 'prerouting', -300),
-                                        (GROUPS, 'prerouting', 'prerouting', -150),
-                                        (GROUPS, 'forward', 'forward', 0),
-                                        (GROUPS, 'input', 'input', 0)):
-        commands += [_chain(where, name, type='filter', hook=hook, prio=priority, policy='accept'),
+    for where, name, kind, hook, priority in (
+            (PORTS, 'prerouting', 'filter', 'prerouting', -300),
+            (PORTS, 'forward', 'filter', 'forward', -200),
+            (GROUPS, 'raw', 'filter', 'prerouting', -300),
+            (GROUPS, 'prerouting', 'filter', 'prerouting', -150),
+            (GROUPS, 'forward', 'filter', 'forward', 0),
+            (GROUPS, 'input', 'filter', 'input', 0),
+            (GROUPS, 'dnat', 'nat', 'prerouting', -101),
+            (GROUPS, 'snat', 'nat', 'postrouting', 99)):
+        commands += [_chain(where, name, type=kind, hook=hook, prio=priority, policy='accept'),
                      flush('chain', **where, name=name)]
     into, out = meta('iifname'), meta('oifname')
 
@@ -107,7 +112,16 @@ def _base() -> list[Command]:
         _rule(GROUPS, 'forward', vmap(meta('mark'), 'ins')),
         _rule(GROUPS, 'forward', match(into, '@guarded'), match(out, '@guarded', '!='), DROP),
         _rule(GROUPS, 'input', match(into, '@guarded'), DROP),
+        *(_rule(GROUPS, verb, match(side, '@guarded'), _identity(verb, family))
+          for verb, side in (('dnat', into), ('snat', out)) for family in ('ip', 'ip6')),
     ]
+
+
+def _identity(verb: str, family: str) -> dict[str, Any]:
+    """A translation of every address into itself; a connection is translated only once."""
+    everything = '::' if family == 'ip6' else '0.0.0.0'         # noqa: S104
+    return {verb: {'family': family, 'addr': {'prefix': {'addr': everything, 'len': 0}},
+                   'flags': 'netmap', 'type_flags': 'prefix'}}
 
 
 class Filters:

@@ -185,7 +185,7 @@ class Networks:
         ensure_sysctls({f'net/ipv6/conf/{names["outer"]}/disable_ipv6': '1'})
         host.adjust(host.adjust(outer, mtu=state.mtu, master=bridge.index), up=True)
         if dnsmasq.serves(state):
-            server.ensure(state, interface=names['inner'], namespace=names['namespace'], user=self._user)
+            server.ensure(state, interface=inner, namespace=names['namespace'], user=self._user)
         else:
             server.stop()
 
