@@ -5,7 +5,10 @@ from typing import Any
 from glance import api
 from glance.api import policy, versions
 from glance.wiring import Wiring
+from strata import errors
 from strata.policy import Policy, Rule
+from strata.rest import Request
+from strata.rest.fault import page
 from strata.rest.mount import Mount
 from strata.wsgi import pipeline
 from strata.wsgi.middleware import SizeLimit
@@ -25,8 +28,18 @@ class Front:
         context = environ.get('strata.context')
         if context is not None:
             context.is_admin = self.policy.allows(policy.ADMIN.name, context)
-        data = environ['REQUEST_METHOD'] == 'PUT' and environ['PATH_INFO'].endswith(('/file', '/stage'))
+        path = environ.get('PATH_INFO', '')
+        if len(path) > 1 and path.endswith('/'):      # an empty id is nobody's: /images/ is not the list
+            return _nothing(environ, start_response)
+        data = environ['REQUEST_METHOD'] == 'PUT' and path.endswith(('/file', '/stage'))
         return (self.app if data else self.limited)(environ, start_response)
+
+
+def _nothing(environ: dict[str, Any], start_response: Any) -> Any:
+    req = Request(environ)
+    status, headers, body = page(req, errors.NotFound('The resource could not be found.')).start(404, [])
+    start_response(status, headers)
+    return body
 
 
 def rules() -> list[Rule]:

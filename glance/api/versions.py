@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from glance.api import app as images
 from strata.rest import PUBLIC, Application, Request, Response
 from strata.rest.fault import page
+from strata.rest.openapi import document
 
 app = Application('image-versions', fault=page)
 
@@ -27,3 +29,9 @@ def choices(req: Request) -> Response:
 def versions(req: Request) -> dict[str, Any]:
     """The versions, for clients that stumble over 300."""
     return _document(req)
+
+
+@app.get('/openapi.json', allow=PUBLIC)
+def openapi(req: Request) -> dict[str, Any]:
+    """The Image API v2 as an OpenAPI document."""
+    return document(images, req.host_url + '/v2')

@@ -13,6 +13,7 @@ what to remove.
 """
 
 import datetime
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -41,6 +42,13 @@ class Blob(Stamped, Base):
 def get(tx: Session, id: str) -> Blob | None:
     """A blob, or nothing."""
     return tx.get(Blob, id, populate_existing=True)
+
+
+def several(tx: Session, ids: Sequence[str]) -> dict[str, Blob]:
+    """Blobs by their ids."""
+    if not ids:
+        return {}
+    return {blob.id: blob for blob in tx.scalars(sa.select(Blob).where(Blob.id.in_(list(ids))))}
 
 
 def writing(tx: Session, id: str) -> Blob:

@@ -257,6 +257,18 @@ def test_schemas_describe_what_is_shown(cloud):
     assert cloud.get('/v2/schemas/metadefs/namespace').status == 404
 
 
+def test_an_empty_id_is_nobodys(cloud):
+    cloud.create()
+    for method in ('GET', 'DELETE', 'PATCH'):
+        assert cloud.request(cloud.alice, method, '/v2/images/').status == 404
+
+
+def test_the_api_describes_itself(cloud):
+    described = cloud.request(None, 'GET', '/openapi.json').json
+    assert described['openapi'] == '3.1.0'
+    assert set(described['paths']['/images/{id}']) == {'get', 'patch', 'delete'}
+
+
 def test_discovery_says_what_is_on_offer(cloud, tmp_path):
     assert cloud.get('/v2/info/import').json['import-methods']['value'] == ['glance-direct']
     [store] = cloud.get('/v2/info/stores').json['stores']

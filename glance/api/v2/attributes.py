@@ -11,8 +11,8 @@ from strata import errors
 from strata.rest import schema as rest_schema
 
 READ_ONLY = frozenset({'created_at', 'updated_at', 'status', 'checksum', 'size', 'virtual_size', 'direct_url',
-                       'self', 'file', 'schema', 'os_hash_algo', 'os_hash_value'})
-RESERVED = frozenset({'location', 'deleted', 'deleted_at', 'member_id', 'stores'})
+                       'self', 'file', 'schema', 'os_hash_algo', 'os_hash_value', 'stores'})
+RESERVED = frozenset({'location', 'deleted', 'deleted_at', 'member_id'})
 #: published attributes that clients set
 WRITABLE = frozenset({'name', 'visibility', 'owner', 'disk_format', 'container_format', 'min_disk', 'min_ram',
                       'protected', 'os_hidden', 'tags'})

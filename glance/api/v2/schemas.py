@@ -53,6 +53,7 @@ def base(disk_formats: list[str], container_formats: list[str]) -> dict[str, Any
         'self': _read('string', 'An image self url'),
         'file': _read('string', 'An image file url'),
         'schema': _read('string', 'An image schema url'),
+        'stores': _read('string', 'Store in which image data resides. Comma-separated, if there are several.'),
         'direct_url': _read('string', 'URL to access the image file kept in external store'),
         'locations': {'type': 'array', 'readOnly': True, 'items': {
             'type': 'object', 'required': ['url', 'metadata'],

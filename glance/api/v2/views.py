@@ -16,9 +16,10 @@ def moment(iso: str) -> str:
 
 
 def image(image: Image) -> dict[str, Any]:
-    """An image; its properties stand beside its attributes."""
+    """An image; its properties stand beside its attributes.  ``stores`` appears with the data."""
     path = f'/v2/images/{image.id}'
-    return {**image.properties, **{name: getattr(image, name) for name in _SAME}, 'tags': image.tags,
+    stores = {'stores': image.blob['store']} if image.blob else {}
+    return {**image.properties, **stores, **{name: getattr(image, name) for name in _SAME}, 'tags': image.tags,
             'created_at': moment(image.created_at), 'updated_at': moment(image.updated_at),
             'self': path, 'file': path + '/file', 'schema': '/v2/schemas/image'}
 
