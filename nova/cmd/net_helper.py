@@ -27,7 +27,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--state-dir', default='/var/lib/strata/net-helper',
                         help='where it is written down what was taken on this host; dnsmasq reads there too')
     parser.add_argument('--user', default='root',
-                        help='the user (name or number) that nova-network runs as: owns the socket, is obeyed')
+                        help='the user (name or number) that nova-network runs as: it is obeyed')
     parser.add_argument('--dnsmasq-user', help='whom dnsmasq becomes; default: dnsmasq or nobody')
     parser.add_argument('--log-file', help='default: standard error')
     parser.add_argument('--keep-capabilities', action='store_true', help='do not give any up')
