@@ -67,13 +67,18 @@ class Context:
         return cls(**taken)
 
     def policy_values(self) -> dict[str, Any]:
-        """The credentials in the names that policy rules use."""
-        return {
+        """The credentials in the names that policy rules use.
+
+        What the caller has not got is absent: present as ``None`` it would
+        equal whatever a target has not got.
+        """
+        values = {
             'user_id': self.user_id, 'project_id': self.project_id, 'tenant_id': self.project_id,
             'domain_id': self.domain_id, 'user_domain_id': self.user_domain_id,
             'project_domain_id': self.project_domain_id, 'system_scope': self.system_scope,
             'roles': list(self.roles), 'service_roles': list(self.service_roles),
             'is_admin': self.is_admin}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 def background(service: str) -> Context:

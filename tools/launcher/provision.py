@@ -75,11 +75,11 @@ def guest_image(settings: Settings) -> str:
 
 def image(cloud: Cloud) -> dict[str, Any]:
     """The guest image in the image service, public."""
-    found = [one for one in cloud.get('image', '/v2/images', name=IMAGE)['images'] if one['status'] == 'active']
-    if found:
-        return found[0]
+    found = {one['status']: one for one in cloud.get('image', '/v2/images', name=IMAGE)['images']}
+    if 'active' in found:
+        return found['active']
     fake = cloud.settings.fake      # nothing will boot from it, so a disk of zeros will do
-    entry = cloud.post('image', '/v2/images', {
+    entry = found.get('queued') or cloud.post('image', '/v2/images', {      # an "up" that was interrupted
         'name': IMAGE, 'disk_format': 'raw' if fake else 'qcow2', 'container_format': 'bare',
         'visibility': 'public', 'min_ram': 96})
     with io.BytesIO(bytes(1 << 20)) if fake else open(guest_image(cloud.settings), 'rb') as file:
