@@ -31,7 +31,8 @@ def create(wiring: Wiring, context: Context, *, name: str, flavor: Mapping[str, 
            host: str | None = None, node: str | None = None, tags: Sequence[str] = (),
            description: str | None = None, hostname: str | None = None, access_ip_v4: str | None = None,
            access_ip_v6: str | None = None, scheduler_hints: Mapping[str, Any] | None = None,
-           personality: Sequence[Mapping[str, str]] = ()) -> tuple[list[Server], str]:
+           personality: Sequence[Mapping[str, str]] = (),
+           disk_config: str = 'MANUAL') -> tuple[list[Server], str]:
     """Begin ``max_count`` servers (at least ``min_count``, as the quota allows); returns them and a reservation id.
 
     ``flavor`` holds id, name, vcpus, ram (MiB), disk, ephemeral (GiB), swap
@@ -56,7 +57,8 @@ def create(wiring: Wiring, context: Context, *, name: str, flavor: Mapping[str, 
         'meta': dict(metadata or {}), **_image_values(image),
         'request': {'networks': networks if isinstance(networks, str) else [dict(each) for each in networks],
                     'security_groups': list(security_groups), 'hints': dict(scheduler_hints or {}),
-                    'host': host, 'node': node, 'personality': [dict(each) for each in personality]}}
+                    'host': host, 'node': node, 'personality': [dict(each) for each in personality],
+                    'disk_config': disk_config}}
     made = _write(wiring, context, name, hostname, values, list(tags), min_count, max_count)
     scheduler = rpc.Scheduler(wiring.bus)
     for _, operation in made:

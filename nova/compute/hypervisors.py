@@ -53,6 +53,12 @@ def get(wiring: Wiring, id: str, *, by_number: bool = False, with_servers: bool 
         return found[0]
 
 
+def exists(wiring: Wiring, name: str) -> bool:
+    """Whether a hypervisor goes by this name."""
+    with wiring.db.reading() as tx:
+        return tx.scalar(sa.select(ComputeHost.id).where(ComputeHost.hypervisor_hostname == name)) is not None
+
+
 def statistics(wiring: Wiring) -> dict[str, int]:
     """Sums over all hosts."""
     with wiring.db.reading() as tx:

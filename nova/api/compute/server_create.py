@@ -21,7 +21,7 @@ from nova.api.fields import (
 )
 from nova.api.policy import ADMIN, MEMBER, rule
 from nova.compute import create as creation
-from nova.compute import flavors, keypairs
+from nova.compute import flavors, hypervisors, keypairs
 from nova.db.servers import Server
 from strata import errors
 from strata.rest import BOOLEAN, UUID, Body, Choice, Request, Response, between, since, true, until
@@ -100,7 +100,8 @@ def create(req: Request, body: dict[str, Any]) -> Response:
         description=body.get('description', None if req.version >= (2, 19) else body['name']),
         hostname=body.get('hostname'), access_ip_v4=body.get('accessIPv4') or None,
         access_ip_v6=body.get('accessIPv6') or None, personality=_files(req, body),
-        scheduler_hints=_hints(req))
+        scheduler_hints=_hints(req),
+        disk_config=body.get('OS-DCF:diskConfig', 'MANUAL'))
     if true(body.get('return_reservation_id', False)):
         return Response(202, {'reservation_id': reservation})
     return _created(req, body, made[0])
@@ -129,6 +130,8 @@ def _destination(req: Request, body: Mapping[str, Any]) -> tuple[str | None, str
                                  'hypervisor_hostname.')
         req.enforce(rule=DESTINATION)
         host, node = body.get('host'), body.get('hypervisor_hostname')
+    if node and not hypervisors.exists(req.wiring, node):
+        raise errors.Invalid('No hypervisor matching {node} could be found.', node=node)
     return zone or req.wiring.conf.default_schedule_zone, host, node
 
 
@@ -185,10 +188,8 @@ def _refuse_unbuilt(body: Mapping[str, Any]) -> None:
 
 
 def _networks(req: Request, body: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | str:
-    """'auto', 'none', or what was listed; before 2.37 nothing said means 'auto'."""
-    asked = body.get('networks', 'auto')
-    if asked == []:
-        return 'auto'
+    """'auto', 'none', or what was listed; nothing said means the only network there is, or none."""
+    asked = body.get('networks') or 'any'
     if isinstance(asked, list):
         for index, network in enumerate(asked):
             if not network.get('uuid') and not network.get('port'):

@@ -1,0 +1,154 @@
+"""What operators look at and set: services, hosts, zones, limits, quotas, usage."""
+
+import pytest
+
+from tests.functional.nova_cloud import Cloud
+
+ADMIN = {'who': 'admin', 'user': 'root', 'project': 'admin'}
+
+
+@pytest.fixture
+def cloud(tmp_path):
+    made = Cloud(tmp_path)
+    made.flavor()
+    made.start()
+    yield made
+    made.close()
+
+
+def services(cloud, version='2.53', query='?binary=nova-compute'):
+    return cloud.get(f'/os-services{query}', version=version, **ADMIN)['services']
+
+
+@pytest.mark.parametrize('path', ['/os-services', '/os-hypervisors', '/os-hypervisors/detail',
+                                  '/os-hypervisors/statistics', '/os-availability-zone/detail',
+                                  '/os-simple-tenant-usage', '/os-simple-tenant-usage/other',
+                                  '/os-quota-sets/other', '/limits?tenant_id=other'])
+def test_a_member_is_refused_what_is_the_admins(cloud, path):
+    assert cloud.call('GET', path).status == 403
+    assert cloud.admin('GET', path).status == 200
+
+
+def test_services_are_listed_with_their_state(cloud):
+    [compute] = services(cloud, '2.1')
+    assert compute['state'] == 'up' and compute['status'] == 'enabled' and isinstance(compute['id'], int)
+    assert 'forced_down' not in compute
+    assert {service['binary'] for service in services(cloud, query='')} >= {'nova-compute', 'nova-scheduler'}
+    assert services(cloud, query='?host=nowhere') == []
+
+
+def test_a_host_is_disabled_by_name_until_2_52(cloud):
+    body = {'host': 'node1', 'binary': 'nova-compute'}
+    answer = cloud.admin('PUT', '/os-services/disable-log-reason', {**body, 'disabled_reason': 'repair'})
+    assert answer.json == {'service': {**body, 'disabled_reason': 'repair', 'status': 'disabled'}}
+    assert services(cloud)[0]['disabled_reason'] == 'repair'
+    id = cloud.server()
+    assert 'disabled' in cloud.await_status(id, 'ERROR')['fault']['message']
+    assert cloud.admin('PUT', '/os-services/enable', body).json['service']['status'] == 'enabled'
+    cloud.server(wait_for='ACTIVE')
+    assert cloud.admin('PUT', '/os-services/disable', body, version='2.53').status == 404
+    assert cloud.admin('PUT', '/os-services/force-down', {**body, 'forced_down': True}, version='2.10').status in (404, 405)
+    assert cloud.admin('PUT', '/os-services/force-down', {**body, 'forced_down': True}, version='2.11').status == 200
+    assert services(cloud)[0]['state'] == 'down'
+    assert cloud.call('PUT', '/os-services/enable', body).status == 403
+    assert cloud.admin('PUT', '/os-services/enable', {**body, 'host': 'nowhere'}).status == 404
+
+
+def test_a_service_is_changed_by_uuid_since_2_53(cloud):
+    id = services(cloud)[0]['id']
+
+    def put(body):
+        return cloud.admin('PUT', f'/os-services/{id}', body, version='2.53')
+    assert put({'status': 'disabled', 'disabled_reason': 'x'}).json['service']['status'] == 'disabled'
+    assert put({'status': 'enabled'}).json['service']['disabled_reason'] is None
+    assert put({'forced_down': True}).json['service']['state'] == 'down'
+    assert put({'forced_down': False}).json['service']['state'] == 'up'
+    for body in ({}, {'disabled_reason': 'x'}, {'status': 'enabled', 'disabled_reason': 'x'}, {'colour': 'red'}):
+        assert put(body).status == 400
+    assert cloud.admin('PUT', '/os-services/1', {'status': 'enabled'}, version='2.53').status == 400
+    scheduler = next(each for each in services(cloud, query='') if each['binary'] == 'nova-scheduler')
+    assert cloud.admin('PUT', f"/os-services/{scheduler['id']}", {'status': 'disabled'}, version='2.53').status == 400
+
+
+def test_a_host_with_servers_is_not_forgotten(cloud):
+    id = services(cloud)[0]['id']
+    cloud.server(wait_for='ACTIVE')
+    assert cloud.admin('DELETE', f'/os-services/{id}', version='2.53').status == 409
+    assert len(services(cloud)) == 1
+
+
+def test_hypervisors_at_their_versions(cloud):
+    id = cloud.server(wait_for='ACTIVE')
+    [old] = cloud.get('/os-hypervisors/detail', **ADMIN)['hypervisors']
+    assert isinstance(old['cpu_info'], str) and isinstance(old['id'], int)
+    assert old['vcpus_used'] == 1 and old['memory_mb_used'] == 512
+    [new] = cloud.get('/os-hypervisors/detail?with_servers=true', version='2.96', **ADMIN)['hypervisors']
+    assert new['servers'][0]['uuid'] == id and 'vcpus' not in new and 'uptime' in new
+    assert cloud.get(f"/os-hypervisors/{old['id']}", **ADMIN)['hypervisor']['id'] == old['id']
+    assert cloud.get(f"/os-hypervisors/{new['id']}", version='2.96', **ADMIN)['hypervisor']['id'] == new['id']
+    assert cloud.admin('GET', f"/os-hypervisors/{old['id']}", version='2.53').status == 400
+    assert cloud.admin('GET', '/os-hypervisors/99').status == 404
+    assert cloud.get('/os-hypervisors/node/search', **ADMIN)['hypervisors'][0]['id'] == old['id']
+    assert cloud.get('/os-hypervisors/node/servers', **ADMIN)['hypervisors'][0]['servers'][0]['uuid'] == id
+    assert cloud.admin('GET', '/os-hypervisors/elsewhere/search').status == 404
+    assert cloud.get('/os-hypervisors/statistics', **ADMIN)['hypervisor_statistics']['count'] == 1
+    assert cloud.admin('GET', '/os-hypervisors/statistics', version='2.88').status == 404
+    assert 'uptime' in cloud.get(f"/os-hypervisors/{old['id']}/uptime", **ADMIN)['hypervisor']
+    pattern = '/os-hypervisors?hypervisor_hostname_pattern='
+    assert len(cloud.get(pattern + 'node', version='2.53', **ADMIN)['hypervisors']) == 1
+    assert cloud.admin('GET', pattern + 'other', version='2.53').status == 404
+
+
+def test_zones_are_those_of_hosts(cloud):
+    assert cloud.get('/os-availability-zone') == {'availabilityZoneInfo': [
+        {'zoneName': 'nova', 'zoneState': {'available': True}, 'hosts': None}]}
+    internal, nova = cloud.get('/os-availability-zone/detail', **ADMIN)['availabilityZoneInfo']
+    assert internal['zoneName'] == 'internal'
+    assert nova['hosts']['node1']['nova-compute']['available'] is True
+
+
+def test_limits_count_what_is_used(cloud):
+    cloud.server(wait_for='ACTIVE')
+    absolute = cloud.get('/limits?reserved=False')['limits']['absolute']
+    assert (absolute['totalInstancesUsed'], absolute['totalRAMUsed'], absolute['totalCoresUsed']) == (1, 512, 1)
+    assert absolute['maxTotalInstances'] == 10
+    assert 'maxPersonality' not in cloud.get('/limits', version='2.57')['limits']['absolute']
+
+
+def test_quotas_are_set_and_kept(cloud):
+    path = '/os-quota-sets/demo'
+    assert cloud.get(path)['quota_set']['instances'] == 10
+    assert cloud.admin('PUT', path, {'quota_set': {'instances': 1, 'cores': '-1'}}).json['quota_set']['cores'] == -1
+    cloud.server(wait_for='ACTIVE')
+    image = next(iter(cloud.images.records))
+    body = {'server': {'name': 'second', 'imageRef': image, 'flavorRef': '1'}}
+    answer = cloud.call('POST', '/servers', body)
+    assert answer.status == 403 and 'instances' in answer.message
+    assert cloud.get(path + '/detail')['quota_set']['instances'] == {'limit': 1, 'in_use': 1, 'reserved': 0}
+    assert cloud.admin('PUT', path, {'quota_set': {'instances': 0}}).status == 400
+    assert cloud.admin('PUT', path, {'quota_set': {'instances': 0, 'force': True}}).status == 200
+    assert cloud.call('PUT', path, {'quota_set': {'instances': 100}}).status == 403
+    assert cloud.admin('PUT', path, {'quota_set': {'instances': -2}}).status == 400
+    assert cloud.admin('PUT', path, {'quota_set': {'colour': 1}}).status == 400
+    assert cloud.admin('DELETE', path).status == 202
+    assert cloud.get(path, version='2.57')['quota_set'] == cloud.get(path + '/defaults', version='2.57')['quota_set']
+
+
+def test_usage_is_counted_from_the_launch(cloud):
+    cloud.server('web', wait_for='ACTIVE')
+    shown = cloud.get('/os-simple-tenant-usage/demo')['tenant_usage']
+    [server] = shown['server_usages']
+    assert server['name'] == 'web' and server['memory_mb'] == 512 and server['state'] == 'active'
+    [usage] = cloud.get('/os-simple-tenant-usage?detailed=1', **ADMIN)['tenant_usages']
+    assert usage['tenant_id'] == 'demo' and usage['total_hours'] >= 0
+    assert cloud.get('/os-simple-tenant-usage/demo?start=2001-01-01T00:00:00&end=2001-01-02T00:00:00') == {
+        'tenant_usage': {}}
+    assert cloud.call('GET', '/os-simple-tenant-usage/demo?start=2001-01-02&end=2001-01-01').status == 400
+    assert cloud.call('GET', '/os-simple-tenant-usage/demo?start=then').status == 400
+
+
+def test_the_list_of_extensions_is_what_there_is(cloud):
+    listed = {extension['alias'] for extension in cloud.get('/extensions')['extensions']}
+    assert 'os-keypairs' in listed and 'os-cells' not in listed
+    assert cloud.get('/extensions/os-keypairs')['extension']['name'] == 'Keypairs'
+    assert cloud.call('GET', '/extensions/os-cells').status == 404
