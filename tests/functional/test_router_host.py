@@ -251,6 +251,29 @@ def test_a_router_somebody_broke_is_mended(host, public):
     assert guest.pings(OUTSIDE)
 
 
+def test_security_groups_hold_for_a_port_on_the_public_network_itself(host, public):
+    """Whether the host itself or the world behind it comes in: both are routed, not bridged, to the port."""
+    one = public.subnets[0]
+    shut, ajar = (port(f'172.31.201.{n}', subnets=[one], rules=rules)
+                  for n, rules in ((77, EGRESS), (78, (*EGRESS, PING))))
+    guests = [host.guest(each).configure(gateway='172.31.201.1') for each in (shut, ajar)]
+    host.driver.apply_network(dataclasses.replace(public, ports=(shut, ajar)))
+    host.run('ip', 'route', 'replace', '172.31.201.0/24', 'via', '192.0.2.1', namespace='outside')
+    try:
+        for source in (None, 'outside'):
+            assert host.pings('172.31.201.78', namespace=source)
+            assert not host.pings('172.31.201.77', namespace=source)
+        assert all(guest.pings(OUTSIDE) and guest.pings('172.31.201.1') for guest in guests)
+        moved = dataclasses.replace(ajar, fixed_ips=shut.fixed_ips)
+        guests[0].run('ip', 'link', 'set', 'eth0', 'down')
+        guests[1].run('ip', 'addr', 'replace', '172.31.201.77/24', 'dev', 'eth0')
+        host.driver.apply_network(dataclasses.replace(public, ports=(moved,)))
+        host.run('ip', 'neigh', 'flush', 'to', '172.31.201.77')
+        assert host.pings('172.31.201.77')
+    finally:
+        host.run('ip', 'route', 'del', '172.31.201.0/24', namespace='outside')
+
+
 @pytest.mark.parametrize('hardened', [False, True])
 def test_reset_gives_everything_back(host, hardened):
     """Also where an administrator had set what forwarding changes along."""

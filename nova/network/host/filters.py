@@ -14,6 +14,9 @@ The bridge family knows the ports but not connections, the inet family connectio
 mark tells the one what the other saw.  A connection tracking zone per network keeps equal addresses of
 different networks apart.
 
+Where the host itself is the gateway its frames to a port pass no bridge's forward hook, so there the inet
+family's forward and output chains find the port by its address (``doors``).
+
 The kernel is the only memory: after a start, or whenever somebody else changed any rule (the rule set's
 generation tells), the tables are read again and every part is written anew the next time it is applied.
 """
@@ -49,8 +52,9 @@ _FROM, _TO = 0x5b000000, 0x5a000000
 
 _MAPS = {'sources': (PORTS, 'ifname', 'mark'), 'sinks': (PORTS, 'ifname', 'mark'),
          'spoof': (PORTS, 'ifname', 'verdict'), 'outs': (GROUPS, 'mark', 'verdict'),
-         'ins': (GROUPS, 'mark', 'verdict'), 'zones': (GROUPS, 'ifname', 'verdict')}
-_SETS = {'overlays': PORTS, 'guarded': GROUPS}
+         'ins': (GROUPS, 'mark', 'verdict'), 'zones': (GROUPS, 'ifname', 'verdict'),
+         'doors': (GROUPS, 'ipv4_addr', 'verdict')}
+_SETS = {'overlays': PORTS, 'guarded': GROUPS, 'hosted': GROUPS}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,6 +92,7 @@ def _base() -> list[Command]:
             (GROUPS, 'raw', 'filter', 'prerouting', -300),
             (GROUPS, 'prerouting', 'filter', 'prerouting', -150),
             (GROUPS, 'forward', 'filter', 'forward', 0),
+            (GROUPS, 'output', 'filter', 'output', 0),
             (GROUPS, 'input', 'filter', 'input', 0),
             (GROUPS, 'dnat', 'nat', 'prerouting', -101),
             (GROUPS, 'snat', 'nat', 'postrouting', 99)):
@@ -110,6 +115,8 @@ def _base() -> list[Command]:
         _rule(GROUPS, 'raw', vmap(into, 'zones')),
         _rule(GROUPS, 'prerouting', vmap(meta('mark'), 'outs')),
         _rule(GROUPS, 'forward', vmap(meta('mark'), 'ins')),
+        *(_rule(GROUPS, chain, match(out, '@hosted'), vmap(field('ip', 'daddr'), 'doors'))
+          for chain in ('forward', 'output')),
         _rule(GROUPS, 'forward', match(into, '@guarded'), match(out, '@guarded', '!='), DROP),
         _rule(GROUPS, 'input', match(into, '@guarded'), DROP),
         *(_rule(GROUPS, verb, match(side, '@guarded'), _identity(verb, family))
@@ -148,20 +155,18 @@ class Filters:
         parts: dict[str, list[Command]] = {'base': _base(), network.id: self._network(network)}
         for port in network.ports:
             if port.port_security_enabled:
-                parts[port.tap_name] = self._port(port)
+                parts[port.tap_name] = self._port(port, [] if network.guarded else _doors(port))
         open_ports = {port.tap_name for port in network.ports if not port.port_security_enabled}
-        commands: list[Command] = []
-        written = dict(self._written)
+        commands, written = self._closed_doors(network), dict(self._written)
+        for tap in [*gone, *open_ports]:
+            commands += self._without_port(tap)
+            written.pop(tap, None)
         for key, part in parts.items():
             text = json.dumps(part)
             if written.get(key) != text:
                 written[key] = text
                 commands += part
-        for tap in [*gone, *open_ports]:
-            commands += self._without_port(tap)
-            written.pop(tap, None)
-        if not network.guarded or not network.overlay:
-            commands += self._network_leftovers(network)
+        commands += self._network_leftovers(network)
         self._transact(commands, written)
 
     def remove(self, network_id: str, taps: Iterable[str]) -> None:
@@ -173,7 +178,8 @@ class Filters:
             commands += self._without_port(tap)
             written.pop(tap, None)
         bridge, zone = bridge_name(network_id), _zone_chain(network_id)
-        commands += self._without('zones', bridge) + self._without('guarded', bridge)
+        for name in ('zones', 'guarded', 'hosted'):
+            commands += self._without(name, bridge)
         commands += self._without('overlays', 'vx-' + network_id[:11])
         commands += self._without_chain(GROUPS, zone)
         written.pop(network_id, None)
@@ -281,9 +287,9 @@ class Filters:
         return self._zones[chain]
 
     def _network(self, network: Filtered) -> list[Command]:
-        if not network.guarded:
-            return self._overlay(network)
         bridge, chain = bridge_name(network.id), _zone_chain(network.id)
+        if not network.guarded:
+            return [add('element', **_element(GROUPS, 'hosted', bridge)), *self._overlay(network)]
         return [
             _chain(GROUPS, chain), flush('chain', **GROUPS, name=chain),
             _rule(GROUPS, chain, mangle(ct('zone'), self._zone(chain))),
@@ -300,15 +306,32 @@ class Filters:
     def _network_leftovers(self, network: Filtered) -> list[Command]:
         """What a network had while it was of another kind."""
         commands: list[Command] = []
+        bridge = bridge_name(network.id)
         if not network.overlay:
             commands += self._without('overlays', 'vx-' + network.id[:11])
-        if not network.guarded:
-            bridge = bridge_name(network.id)
+        if network.guarded:
+            commands += self._without('hosted', bridge)
+        else:
             commands += self._without('zones', bridge) + self._without('guarded', bridge)
             commands += self._without_chain(GROUPS, _zone_chain(network.id))
         return commands
 
-    def _port(self, port: PortState) -> list[Command]:
+    def _closed_doors(self, network: Filtered) -> list[Command]:
+        """Take away the doors that lead to this network's ports by addresses they no longer have there.
+
+        They go first: an address may pass from one port to another within one transaction.
+        """
+        commands: list[Command] = []
+        for port in network.ports:
+            if not port.port_security_enabled:
+                continue
+            chain, kept = jump(_name('in', port.tap_name)), [] if network.guarded else _doors(port)
+            for address, verdict in list(self._elements['doors'].items()):
+                if verdict == chain and address not in kept:
+                    commands += self._without('doors', address)
+        return commands
+
+    def _port(self, port: PortState, doors: list[str]) -> list[Command]:
         tap, number = port.tap_name, self._number(port.tap_name)
         commands: list[Command] = []
         for where, name, rules in ((PORTS, _name('spoof', tap), groups.antispoof(port)),
@@ -321,7 +344,8 @@ class Filters:
                                  ('outs', _FROM | number, jump(_name('out', tap))),
                                  ('ins', _TO | number, jump(_name('in', tap)))):
             commands.append(add('element', **_element(_MAPS[name][0], name, [key, value])))
-        return commands
+        return commands + [add('element', **_element(GROUPS, 'doors', [address, jump(_name('in', tap))]))
+                           for address in doors]
 
     def _without_port(self, tap: str) -> list[Command]:
         commands: list[Command] = []
@@ -331,6 +355,9 @@ class Filters:
             commands += self._without(name, key)
         if number is not None:
             commands += self._without('outs', _FROM | number) + self._without('ins', _TO | number)
+        for address, verdict in list(self._elements['doors'].items()):
+            if verdict == jump(_name('in', tap)):
+                commands += self._without('doors', address)
         for where, kind in ((PORTS, 'spoof'), (GROUPS, 'out'), (GROUPS, 'in')):
             commands += self._without_chain(where, _name(kind, tap))
         return commands
@@ -347,6 +374,10 @@ class Filters:
         if (where['table'], name) not in self._chains:
             return []
         return [flush('chain', **where, name=name), delete('chain', **where, name=name)]
+
+
+def _doors(port: PortState) -> list[str]:
+    return sorted({one.ip_address for one in port.fixed_ips if ':' not in one.ip_address})
 
 
 def _name(kind: str, tap: str) -> str:
