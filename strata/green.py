@@ -12,6 +12,7 @@ or an error when it was missing, so each has a test:
 
 import contextlib
 import contextvars
+import ctypes
 import logging
 import os
 import socket
@@ -67,12 +68,20 @@ def patch() -> None:
     eventlet.monkey_patch()
     _nativize_logging()
     _patch_names()
+    _share_memory()
     _patched = True
 
 
 def patched() -> bool:
     """Whether ``patch()`` has run in this process."""
     return _patched
+
+
+def _share_memory() -> None:
+    """One heap for all native threads: of twenty, each would keep 19 MiB after hashing a password."""
+    arena_max = -8      # glibc's M_ARENA_MAX; elsewhere there are no arenas to bound
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(arena_max, 1)
 
 
 def _nativize_logging() -> None:
