@@ -46,8 +46,7 @@ class Image:
     def target(self) -> dict[str, Any]:
         """What policy rules are checked against; an image of nobody is no unscoped caller's own."""
         return {'project_id': self.owner or '', 'owner': self.owner or '', 'tenant': self.owner or '',
-                'member_id': self.member_id or '', 'visibility': self.visibility, 'status': self.status,
-                'image_id': self.id}
+                'member_id': self.member_id or '', 'visibility': self.visibility, 'status': self.status}
 
 
 @dataclasses.dataclass(frozen=True)
