@@ -90,12 +90,10 @@ def test_nobody_becomes_admin_by_implication_and_circles_are_refused(keystone):
     assert keystone.put(f'/roles/{role}/implies/nothing').status == 404
 
 
-@pytest.mark.parametrize('target', ['project', 'domain', 'system'])
+@pytest.mark.parametrize('target, inherited', [('project', False), ('domain', False), ('system', False),
+                                               ('project', True), ('domain', True)])
 @pytest.mark.parametrize('actor', ['user', 'group'])
-@pytest.mark.parametrize('inherited', [False, True])
 def test_roles_are_given_checked_listed_and_taken(keystone, target, actor, inherited):
-    if target == 'system' and inherited:
-        pytest.skip('nothing is below the system')
     place = {'project': lambda: f'/projects/{keystone.make("project", name="p")["id"]}',
              'domain': lambda: '/domains/default', 'system': lambda: '/system'}[target]()
     who = keystone.user('u') if actor == 'user' else keystone.make('group', name='g')
