@@ -51,10 +51,7 @@ def swap(path: str, size: int) -> None:
 
 def copy(path: str, source: str) -> None:
     """A copy of a small raw disk, such as a config drive."""
-    def write(new: str) -> None:
-        shutil.copyfile(source, new)
-        os.chmod(new, 0o600)
-    _made(path, write)
+    _made(path, lambda new: shutil.copyfile(source, new))
 
 
 def flatten(path: str, source: str, format: str = 'qcow2', limits: shell.Limits = SLOW) -> None:
@@ -76,13 +73,15 @@ def direct_io(directory: str) -> bool:
             os.unlink(probe)
 
 
-def _made(path: str, make: Callable[[str], None]) -> None:
+def _made(path: str, make: Callable[[str], object]) -> None:
     if os.path.exists(path):
         return
     new = f'{path}.new'
     if os.path.exists(new):
         os.unlink(new)
     make(new)
+    # while a guest runs, libvirt has given its disks to QEMU's user and group; we are in that group
+    os.chmod(new, 0o640)
     os.replace(new, path)
 
 

@@ -517,3 +517,17 @@ def test_kvm_is_believed_only_after_a_trial(machine):
     assert "type='qemu'" in kind
     assert all(state is not NOSTATE for state in driver.guests().values())
     driver.close()
+
+
+@pytest.mark.qemu
+@pytest.mark.root
+@needs_library
+def test_a_console_log_that_only_root_may_read_is_read_through_libvirt(machine):
+    from nova.virt.libvirt import console
+    guest, connection = machine.spawned(), machine.driver._connection
+    folder = console.Folder(str(machine.libvirtd.directory / 'instances' / guest.id))
+    pathlib.Path(folder.console + '.0').write_bytes(b'x' * 200_000 + b'the end')
+    for _ in range(2):
+        assert console._read_as_libvirt(connection, folder.console + '.0', 10) == b'xxxthe end'
+    assert len(console._read_as_libvirt(connection, folder.console + '.0', 1 << 20)) == 200_007
+    assert connection.ask('listAllStoragePools', 0) == []

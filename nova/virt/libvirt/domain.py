@@ -54,7 +54,7 @@ class Folder:
 
     @property
     def console(self) -> str:
-        return os.path.join(self.path, 'console.log')
+        return os.path.join(self.path, 'log', 'console.log')
 
     @property
     def base(self) -> str:

@@ -2,7 +2,7 @@
 
     <directory>/<guest id>/disk           qcow2 on the cached base
                            disk.config    config drive      disk.eph0, disk.swap
-                           console.log    written by virtlogd
+                           log/           the console, written by virtlogd
                            base           the path of the base, for the image cache
                            started        its time is that of the last power-on
 
@@ -34,7 +34,7 @@ from nova.virt.driver import (
     UnknownGuest,
     Volume,
 )
-from nova.virt.libvirt import host, plugging, probe, snapshot
+from nova.virt.libvirt import console, host, plugging, probe, snapshot
 from nova.virt.libvirt.connection import Connection, Refused
 from nova.virt.libvirt.domain import Folder, Settings, document
 from nova.virt.libvirt.xml import parse
@@ -185,9 +185,7 @@ class LibvirtDriver(Driver):
             disks.swap(folder.swap, guest.swap_mb * MIB)
         if guest.config_drive:
             disks.copy(folder.config_drive, guest.config_drive)
-        # made by us, virtlogd's file stays readable for us
-        with open(folder.console, 'ab'):
-            pass
+        console.prepare(folder)
 
     def _launch(self, guest: Guest, xml: str) -> None:
         domain = self._connection.ask('defineXML', xml)
@@ -312,7 +310,7 @@ class LibvirtDriver(Driver):
 
     def console_output(self, id: str, limit: int = 102400) -> bytes:
         self._domain(id)
-        return _tail(self._folder(id).console, limit)
+        return console.tail(self._connection, self._folder(id), limit)
 
     def diagnostics(self, id: str) -> dict[str, Any]:
         domain = self._domain(id)
@@ -388,19 +386,6 @@ class LibvirtDriver(Driver):
 def _refused(verb: str, id: str, state: PowerState) -> errors.Conflict:
     return errors.Conflict("Cannot '{verb}' guest {id} while it is {state}.", verb=verb, id=id,
                            state=state.name)
-
-
-def _tail(path: str, limit: int) -> bytes:
-    """The end of a log that virtlogd turns over: ``path``, and before it ``path.0``."""
-    found = b''
-    for part in (path, path + '.0'):
-        missing = limit - len(found)
-        if missing <= 0:
-            break
-        with contextlib.suppress(FileNotFoundError), open(part, 'rb') as file:
-            file.seek(max(os.fstat(file.fileno()).st_size - missing, 0))
-            found = file.read(missing) + found
-    return found
 
 
 def _modified(path: str) -> float | None:

@@ -39,10 +39,12 @@ def _back_up(connection: Connection, domain: libvirt.virDomain, root: str, copy:
         connection.call(domain.abortJob)      # of a worker that was killed
     if os.path.exists(copy):
         os.unlink(copy)
+    # made by us, the file stays readable for us, whoever QEMU runs as
+    disks.blank(copy, connection.call(domain.blockInfo, root)[0])
     xml = parse(connection.call(domain.XMLDesc, 0))
     wanted = el('domainbackup', el('disks', *(_disk(one, root, copy) for one in xml.findall('devices/disk'))),
                 mode='push')
-    connection.call(domain.backupBegin, text(wanted), None, 0)
+    connection.call(domain.backupBegin, text(wanted), None, libvirt.VIR_DOMAIN_BACKUP_BEGIN_REUSE_EXTERNAL)
     limit = time.monotonic() + PATIENCE
     while connection.call(domain.jobInfo)[0] != libvirt.VIR_DOMAIN_JOB_NONE:
         if time.monotonic() > limit:
