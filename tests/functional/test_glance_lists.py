@@ -5,14 +5,10 @@ import pytest
 from tests.functional.glance_cloud import Cloud
 
 
-@pytest.fixture
-def cloud(tmp_path):
-    return Cloud(tmp_path)
-
-
-@pytest.fixture
-def shelf(cloud):
-    """A cloud with images of several kinds, all alice's unless said otherwise."""
+@pytest.fixture(scope='module')
+def shelf(tmp_path_factory):
+    """A cloud with images of several kinds, which no test changes; all alice's unless said otherwise."""
+    cloud = Cloud(tmp_path_factory.mktemp('shelf'))
     cloud.active(name='raw', data=b'x' * 10, tags=['os', 'web'], hw_disk_bus='virtio')
     cloud.active(name='ami', data=b'x' * 20, disk_format='ami', container_format='ami', tags=['os'])
     cloud.create(name='queued', disk_format='iso', protected=True)
