@@ -107,9 +107,10 @@ def prepare(settings: Settings, progress: Progress) -> None:
                 step.remark = f'{len(missing)} of them'
                 host.install(missing)
         host.ensure_user(settings)
+    configs.lay_out(settings)
+    if not settings.fake:
         with progress.step('Starting libvirt') as step:
             step.remark = host.start_libvirt(settings)
-    configs.lay_out(settings)
 
 
 def serve(settings: Settings, progress: Progress) -> None:

@@ -29,7 +29,7 @@ def lay_out(settings: Settings) -> None:
         os.makedirs(path, exist_ok=True)
         os.chmod(path, mode)
         if not os.geteuid():
-            os.chown(path, uid, gid)
+            os.chown(path, *((0, 0) if name == 'run' else (uid, gid)))      # the helper gives up overriding modes
     settings.save()
     for name, sections in (('keystone', keystone(settings)), ('glance', glance(settings)), ('nova', nova(settings))):
         write(settings.path('etc', f'{name}.conf'), _ini(sections), mode=0o640, owner=(uid, gid))

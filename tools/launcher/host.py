@@ -22,6 +22,13 @@ PACKAGES = {
 }
 UNIT = '/etc/systemd/system/onestack.service'
 LIBVIRT = 'qemu:///system'
+#: of a libvirtd that we start where no systemd does: without a system bus there is no polkit to ask
+LIBVIRTD = """# written by onestack
+auth_unix_ro = "none"
+auth_unix_rw = "none"
+unix_sock_group = "libvirt"
+unix_sock_rw_perms = "0770"
+"""
 
 
 def run(argv: Sequence[str], *, timeout: float = 60, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -106,13 +113,15 @@ def libvirt_answers() -> bool:
 def start_libvirt(settings: Settings) -> str:
     """Have libvirt run; returns how it came to."""
     if libvirt_answers():
+        _check_access()
         return 'already running'
     if has_systemd():
         run(['systemctl', 'enable', '--now', 'libvirtd.service', 'virtlogd.socket'])
         how = 'by systemd'
     else:
         run(['virtlogd', '-d', '-p', '/run/virtlogd.pid'], check=False)      # one may run already
-        run(['libvirtd', '-d', '-p', '/run/libvirtd.pid'])
+        write(settings.path('etc', 'libvirtd.conf'), LIBVIRTD)
+        run(['libvirtd', '-d', '-p', '/run/libvirtd.pid', '-f', settings.path('etc', 'libvirtd.conf')])
         _note(settings, libvirtd=True)
         how = 'by us'
     deadline = time.monotonic() + 20
@@ -120,7 +129,16 @@ def start_libvirt(settings: Settings) -> str:
         if time.monotonic() > deadline:
             raise Trouble('libvirtd does not answer.', 'see /var/log/libvirt, or start it by hand.')
         time.sleep(0.2)
+    _check_access()
     return how
+
+
+def _check_access() -> None:
+    """The daemons' user must be let in: by polkit's rule for the group libvirt, or by the socket's mode."""
+    refused = run(['runuser', '-u', DAEMON_USER, '--', 'virsh', '-c', LIBVIRT, 'version'], check=False)
+    if refused.returncode:
+        raise Trouble(f'libvirtd does not let the user {DAEMON_USER} in: {refused.stderr.strip()[-200:]}.',
+                      'set auth_unix_rw = "none" in /etc/libvirt/libvirtd.conf, or start polkit; restart libvirtd.')
 
 
 def stop_libvirt(settings: Settings) -> None:
