@@ -48,19 +48,18 @@ HEARTBEAT = 20          # seconds after which a silent broker is given up
 PATIENCE = 5.0          # seconds that a start, and a call, wait for a connection that is being made
 LONGEST_PAUSE = 5.0     # seconds between attempts to connect
 PUBLISHERS = 4          # connections for publishing
+BREATH = 1.0            # seconds that nobody tries to publish after the broker was not there
 
 
 class Broker:
     """Where the broker is: one address or several of a cluster."""
 
     def __init__(self, url: str) -> None:
-        """``rabbit://user:password@host:port,user:password@host2:port/vhost``; ``amqps://`` for TLS.
+        """``rabbit://user:password@host:port,user:password@host2:port/vhost``.
 
         Raises ``errors.Invalid``.
         """
-        scheme, _, rest = url.partition('://')
-        addresses, _, vhost = rest.partition('?')[0].partition('/')
-        self._tls = scheme == 'amqps'
+        addresses, _, vhost = url.partition('://')[2].partition('?')[0].partition('/')
         self._vhost = urllib.parse.unquote(vhost) or '/'
         self._addresses: list[dict[str, Any]] = []
         for address in addresses.split(','):
@@ -68,20 +67,23 @@ class Broker:
                 parts = urllib.parse.urlsplit(f'//{address}')
                 self._addresses.append({
                     'hostname': parts.hostname or '127.0.0.1',
-                    'port': parts.port or (5671 if self._tls else 5672),
+                    'port': parts.port or 5672,
                     'userid': urllib.parse.unquote(parts.username or 'guest'),
                     'password': urllib.parse.unquote(parts.password or 'guest')})
             except ValueError as error:
                 raise errors.Invalid(f'transport_url: {error}') from None
         random.shuffle(self._addresses)
 
-    def connect(self, **options: Any) -> kombu.Connection:
-        """A new connection to the first address that answers; ``errors.Unavailable``."""
+    def connect(self, *, heartbeat: int = 0, confirm: bool = False) -> kombu.Connection:
+        """A new connection to the first address that answers; ``errors.Unavailable``.
+
+        ``heartbeat``: seconds, or 0 for none; ``confirm``: publishing waits for the broker's word.
+        """
+        options = {'confirm_publish': confirm, 'client_properties': {'product': 'strata'}}
         last: BaseException | None = None
         for address in list(self._addresses):
-            link = kombu.Connection(**address, virtual_host=self._vhost, ssl=self._tls, transport='pyamqp',
-                                    connect_timeout=CONNECT, heartbeat=options.pop('heartbeat', 0),
-                                    transport_options={**options, 'client_properties': {'product': 'strata'}})
+            link = kombu.Connection(**address, virtual_host=self._vhost, transport='pyamqp',
+                                    connect_timeout=CONNECT, heartbeat=heartbeat, transport_options=options)
             try:
                 with green.timeout(2 * CONNECT):
                     link.connect()
@@ -110,7 +112,7 @@ class _Publisher:
     """A connection and its one confirming channel, for one greenlet at a time."""
 
     def __init__(self, broker: Broker, exchange: str) -> None:
-        self.link = broker.connect(confirm_publish=True)
+        self.link = broker.connect(confirm=True)
         self._returned = False
         try:
             with green.timeout(CONFIRM):
@@ -140,42 +142,45 @@ class Publishers:
         self._exchange = exchange
         self._idle: list[_Publisher] = []
         self._places = green.Semaphore(size)
+        self._down_until = 0.0      # monotonic
 
     def publish(self, exchange: str, key: str, body: bytes, **properties: Any) -> None:
         """Hand a message to the broker.
 
         A connection that turns out to be stale is replaced, once.  Raises
-        ``Unroutable``, ``Full``, or ``errors.Unavailable`` if there is no broker.
+        ``Unroutable``, ``Full``, or ``errors.Unavailable`` if there is no
+        broker; then it does so at once for a second, so that those who wait
+        for a place do not each wait for the broker too.
         """
         with self._places:
             while True:
+                if time.monotonic() < self._down_until:
+                    raise errors.Unavailable(service='The message broker')
                 fresh = not self._idle
-                with self._borrowed() as publisher:
-                    try:
+                try:
+                    with self._borrowed() as publisher:
                         routed = publisher.publish(exchange, key, body, **properties)
-                    except amqp.exceptions.MessageNacked:
-                        raise Full(service=key) from None
-                    except LOST as error:
-                        self.close()      # the others are as stale
-                        if fresh:
-                            raise errors.Unavailable(
-                                'The message broker is not available: {reason}', reason=error) from error
-                        continue
+                except amqp.exceptions.MessageNacked:
+                    raise Full(service=key) from None
+                except (*LOST, errors.Unavailable) as error:
+                    self.close()      # the others are as stale
+                    if fresh:
+                        self._down_until = time.monotonic() + BREATH
+                        raise errors.Unavailable(
+                            'The message broker is not available: {reason}', reason=error) from error
+                    continue
                 if not routed:
                     raise Unroutable(service=key)
                 return
 
     @contextlib.contextmanager
     def _borrowed(self) -> Iterator[_Publisher]:
-        try:
-            publisher = self._idle.pop() if self._idle else _Publisher(self._broker, self._exchange)
-        except LOST as error:
-            raise errors.Unavailable('The message broker is not available: {reason}', reason=error) from error
+        publisher = self._idle.pop() if self._idle else _Publisher(self._broker, self._exchange)
         whole = False
         try:
             yield publisher
             whole = True
-        except Full:
+        except amqp.exceptions.MessageNacked:
             whole = True
             raise
         finally:

@@ -200,14 +200,14 @@ def connect(url: str, exchange: str, **options: Any) -> Bus:
     """The bus that a ``transport_url`` means.
 
     ``local://`` is a new bus of this process each time: a process makes one and
-    hands it around.  ``rabbit://`` (``amqp://``; ``amqps://`` for TLS) connects
-    when first used, so it may be made before a fork.  Raises ``errors.Invalid``.
+    hands it around.  ``rabbit://`` (or ``amqp://``) connects when first used,
+    so it may be made before a fork.  Raises ``errors.Invalid``.
     """
     scheme = url.partition('://')[0]
     if scheme == 'local':
         from strata.rpc.local import LocalBus
         return LocalBus(exchange, **options)
-    if scheme in ('rabbit', 'amqp', 'amqps'):
+    if scheme in ('rabbit', 'amqp'):
         from strata.rpc.amqp import AmqpBus  # late: kombu is large, and one host does without
         return AmqpBus(url, exchange, **options)
-    raise errors.Invalid("transport_url: '{scheme}' is neither local, rabbit nor amqps", scheme=scheme)
+    raise errors.Invalid("transport_url: '{scheme}' is neither local, rabbit nor amqp", scheme=scheme)

@@ -19,11 +19,11 @@ LOG = logging.getLogger(__name__)
 class _Queue:
     """Messages waiting for one of its listeners, handed to them in turn."""
 
-    def __init__(self, bus: 'LocalBus', key: str) -> None:
+    def __init__(self, key: str, limit: int) -> None:
         self.key = key
         self.listeners: collections.deque[Worker] = collections.deque()
-        self.messages: green.Queue = green.Queue(bus.limit)
-        self._bus = bus
+        self.messages: green.Queue = green.Queue(limit)
+        self._in_hand = 0
         self._greenlet = green.spawn(self._deliver)
 
     def put(self, message: wire.Message) -> None:
@@ -32,12 +32,18 @@ class _Queue:
             self.messages.put_nowait(message)
         except green.Full:
             raise Full(service=self.key) from None
-        self._bus.pending += 1
+
+    @property
+    def waiting(self) -> int:
+        """How many messages have no greenlet yet."""
+        return int(self.messages.qsize()) + self._in_hand
 
     def _deliver(self) -> None:
         while True:
             message = self.messages.get()
-            self._next().take(message, self._bus.settled)
+            self._in_hand = 1
+            self._next().take(message)
+            self._in_hand = 0
 
     def _next(self) -> Worker:
         """The listener whose turn it is, passing over those that are full while others are not."""
@@ -50,8 +56,6 @@ class _Queue:
     def close(self) -> None:
         """Deliver no more; what waits is lost, as with a queue that is deleted."""
         self._greenlet.kill()
-        for _ in range(self.messages.qsize()):
-            self._bus.settled()
 
 
 class LocalBus(Bus):
@@ -61,9 +65,14 @@ class LocalBus(Bus):
         super().__init__(exchange, concurrency=concurrency, limit=limit)
         #: the last messages sent, as (key, verb), dropped ones too
         self.log: collections.deque[tuple[str, str]] = collections.deque(maxlen=1000)
-        #: messages sent and not yet dealt with
-        self.pending = 0
         self._queues: dict[str, list[_Queue]] = {}
+        self._delayed = 0
+
+    @property
+    def pending(self) -> int:
+        """How many messages were sent and are not yet dealt with."""
+        return (sum(queue.waiting for queues in self._queues.values() for queue in queues)
+                + sum(worker.busy for worker in self.workers) + self._delayed)
 
     def drain(self, timeout: float = 10) -> None:
         """Wait until every message, and those that it led to, has been dealt with.
@@ -71,20 +80,16 @@ class LocalBus(Bus):
         Raises ``errors.Timeout``.  A manager's method must not call it, for it
         would wait for itself.
         """
-        with green.timeout(timeout, errors.Timeout(what=f'The bus ({self.pending} messages)')):
+        with green.timeout(timeout, errors.Timeout(what='The bus')):
             while self.pending:
                 green.sleep(0.002)
-
-    def settled(self) -> None:
-        """A message has been dealt with."""
-        self.pending -= 1
 
     def _send(self, message: wire.Message) -> None:
         self.log.append((message.key, message.verb))
         super()._send(message)
 
     def _later(self, message: wire.Message, seconds: float) -> None:
-        self.pending += 1      # drain() waits for delayed messages too
+        self._delayed += 1      # drain() waits for delayed messages too
 
         def deliver() -> None:
             try:
@@ -93,7 +98,7 @@ class LocalBus(Bus):
             except errors.Unavailable as error:
                 LOG.info('a delayed %s was not delivered: %s', message.verb, error)
             finally:
-                self.settled()
+                self._delayed -= 1
         green.spawn(deliver)
 
     def _publish(self, message: wire.Message) -> None:
@@ -113,9 +118,9 @@ class LocalBus(Bus):
         shared, own, fanout = worker.keys
         for key in (shared, own):
             if key not in self._queues:
-                self._queues[key] = [_Queue(self, key)]
+                self._queues[key] = [_Queue(key, self.limit)]
             self._queues[key][0].listeners.append(worker)
-        queue = _Queue(self, fanout)
+        queue = _Queue(fanout, self.limit)
         queue.listeners.append(worker)
         self._queues.setdefault(fanout, []).append(queue)
 

@@ -46,9 +46,9 @@ class Worker:
         """Whether ``take`` would not wait."""
         return len(self._pool) < self._pool.size
 
-    def take(self, message: Message, done: Callable[[], None] | None = None) -> None:
-        """Obey a message beside others, after waiting for a place; then call ``done``."""
-        self._pool.spawn(self._obey, message, done)
+    def take(self, message: Message) -> None:
+        """Obey a message beside others, after waiting for a place."""
+        self._pool.spawn(self._obey, message)
 
     def stop(self, grace: float) -> None:
         """Give what is under way ``grace`` seconds, then kill it; the journal knows the rest."""
@@ -60,14 +60,10 @@ class Worker:
                 LOG.warning('%s.%s: %d messages under way are given up', self.topic, self.host, self.busy)
         self._pool.kill()
 
-    def _obey(self, message: Message, done: Callable[[], None] | None) -> None:
-        try:
-            answer = self._answer(message)
-            if message.waits:
-                self._reply(message, answer)
-        finally:
-            if done is not None:
-                done()
+    def _obey(self, message: Message) -> None:
+        answer = self._answer(message)
+        if message.waits:
+            self._reply(message, answer)
 
     def _answer(self, message: Message) -> bytes:
         """The reply to a message.  Whatever the manager raises ends here."""

@@ -104,6 +104,16 @@ class Server:
             probe.settimeout(1)
             return probe.connect_ex(('127.0.0.1', self.port)) == 0
 
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """A block in which the server's processes are stopped: it is there, and says nothing."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(self.process.pid, signal.SIGCONT)
+
     def kill(self) -> None:
         """kill -9, with all it started."""
         if self.process is not None:

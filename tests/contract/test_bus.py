@@ -1,5 +1,9 @@
 """The contract of a bus, on the local one and on RabbitMQ."""
 
+import contextlib
+import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -9,6 +13,8 @@ from strata import errors, green, rpc
 from strata.context import Context
 from strata.rpc.bus import Full, Unroutable
 from strata.testing import wait
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 class OddTaste(errors.Conflict):
@@ -480,7 +486,7 @@ def test_drain_that_takes_too_long_raises(make_local, context):
     wire = make_local()
     manager = wire.worker()
     Box(wire.client).hold(context, item=1)
-    with pytest.raises(errors.Timeout, match='1 messages'):
+    with pytest.raises(errors.Timeout, match='The bus did not answer'):
         wire.client.drain(timeout=0.05)
     manager.gate.set()
     wire.client.drain()
@@ -569,6 +575,66 @@ def test_a_publisher_that_is_killed_in_mid_sentence_spoils_nothing(make_amqp, co
     for number in range(20):
         Box(wire.client).put(context, item=number)
     wait.until(lambda: [item for item in manager.items if item != 'torn'] == list(range(20)))
+
+
+def test_a_broker_that_hangs_holds_up_nobody_for_long(make_amqp, rabbit, context, monkeypatch):
+    from strata.rpc import amqp
+    monkeypatch.setattr(amqp, 'CONFIRM', 0.5)
+    monkeypatch.setattr(amqp, 'CONNECT', 0.5)
+    wire = make_amqp()
+    manager = wire.worker()
+    assert Box(wire.client).get(context, item=1) == 1
+    begun = time.monotonic()
+    with rabbit.paused():
+        for sender in [green.spawn(Box(wire.client).put, context, item='hung') for _ in range(50)]:
+            sender.wait(20)
+        assert time.monotonic() - begun < 10
+    wait.until(lambda: _gets(wire, context), 30, 'calls work again')
+    Box(wire.client).put(context, host='node1', item='after')
+    wait.until(lambda: 'after' in manager.items)
+
+
+FORKED = """
+from strata import green
+green.patch()
+import os, sys
+from strata import rpc
+from strata.service import Service
+
+class Box(rpc.Interface):
+    topic = 'box'
+    whoami = rpc.call()
+
+@rpc.serves(Box)
+class Manager:
+    def whoami(self, context):
+        return os.getpid()
+
+bus = rpc.connect(sys.argv[1], 'test')      # before the fork; it connects in the children
+def setup(service):
+    service.add_manager(bus, Manager(), 'node1')
+sys.exit(Service('forked', grace=5).prefork(2, setup))
+"""
+
+
+def test_forked_workers_each_have_connections_of_their_own(make_amqp, rabbit_url, context, tmp_path):
+    wire, script = make_amqp(), tmp_path / 'forked.py'
+    script.write_text(FORKED)
+    process = subprocess.Popen([sys.executable, str(script), rabbit_url], env={**os.environ, 'PYTHONPATH': ROOT})
+    try:
+        pids = set()
+
+        def both():
+            with contextlib.suppress(errors.Unavailable):
+                pids.add(Box(wire.client).whoami(context))
+            return len(pids) == 2
+        wait.until(both, 30, 'answers from both children')
+        assert process.pid not in pids
+        process.terminate()
+        wait.until(lambda: process.poll() == 0, 20, 'a graceful end')
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_daemon_starts_before_its_broker(rabbit, context):

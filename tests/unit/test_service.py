@@ -12,6 +12,8 @@ from strata import green, rpc
 from strata.service import Service
 from strata.testing import wait
 
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
 HEAD = """
 import os, sys
 from strata import green
@@ -31,7 +33,7 @@ class Daemon:
         path.write_text(HEAD + textwrap.dedent(body))
         self.out = open(path.with_suffix('.out'), 'w+')      # noqa: SIM115
         self.process = subprocess.Popen([sys.executable, str(path)], stdout=self.out, stderr=self.out,
-                                        env={**os.environ, 'PYTHONPATH': os.getcwd()})
+                                        env={**os.environ, 'PYTHONPATH': ROOT})
 
     def text(self):
         with open(self.out.name) as text:
