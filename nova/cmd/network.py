@@ -4,18 +4,20 @@ from strata import green
 
 green.patch()
 
-import sys  # noqa: E402
-from typing import Any  # noqa: E402
+import sys
+from typing import Any
 
-from oslo_config import cfg  # noqa: E402
+from oslo_config import cfg
 
-from nova.cmd import parts  # noqa: E402
-from nova.network import drivers  # noqa: E402
-from nova.network.drivers import Driver  # noqa: E402
-from nova.network.manager import NetworkManager  # noqa: E402
-from nova.wiring import Wiring  # noqa: E402
-from strata.policy import Policy  # noqa: E402
-from strata.service import Service  # noqa: E402
+from nova.api.metadata import Metadata
+from nova.cmd import parts
+from nova.network import drivers
+from nova.network.drivers import Driver
+from nova.network.manager import NetworkManager
+from nova.wiring import Wiring
+from strata.policy import Policy
+from strata.service import Service
+from strata.wsgi.server import Server
 
 
 def driver(conf: cfg.ConfigOpts) -> Driver:
@@ -43,7 +45,10 @@ def add_network(service: Service, wiring: Wiring, metadata: Any = None) -> Netwo
 
 def build(service: Service, conf: cfg.ConfigOpts) -> None:
     """Add nova-network to a service of its own."""
-    add_network(service, parts.wiring(conf, Policy([])))
+    wiring = parts.wiring(conf, Policy([]))
+    metadata = Server(Metadata(wiring), None, name='metadata')
+    service.add_server(metadata)
+    add_network(service, wiring, metadata)
 
 
 def main() -> int:

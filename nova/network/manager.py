@@ -8,12 +8,15 @@ from nova.network import rpc
 from nova.network.drivers import Driver
 from nova.network.reconcile import BINARY, Reconciler
 from nova.wiring import Wiring
-from strata import errors
+from strata import errors, green
 from strata.context import Context
 from strata.db import retried
 from strata.rpc import serves
 
 LOG = logging.getLogger(__name__)
+
+#: seconds that a driver which is not there yet is waited for at the start
+PATIENCE = 15
 
 
 @serves(rpc.Network)
@@ -26,10 +29,16 @@ class NetworkManager:
 
     def start(self) -> None:
         """Report, and make the host as it should be: called once, before messages are taken."""
-        for problem in self.driver.check():
-            LOG.warning('%s', problem)
         self.heartbeat()
-        self.reconciler.run_once()
+        for patience in range(PATIENCE, 0, -1):
+            try:
+                for problem in self.driver.check():
+                    LOG.warning('%s', problem)
+                self.reconciler.run_once()
+                return
+            except errors.Unavailable as error:      # the helper may start later than we do
+                LOG.warning('%s%s', error, '' if patience > 1 else ' Left to the reconciler.')
+                green.sleep(1)
 
     # -- what the bus asks -------------------------------------------------------------------
 

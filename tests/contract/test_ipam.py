@@ -48,7 +48,8 @@ def test_seventy_callers_share_a_range_of_sixty_one_without_a_clash(cloud):
     addresses = [each for each in got if '.' in each]
     assert len(addresses) == len(set(addresses)) == 61
     assert [each for each in got if '.' not in each] == ['IpAddressGenerationFailure'] * 9
-    assert {ipaddress.ip_address(each) for each in addresses} == set(ipaddress.ip_network(here.cidr).hosts()) - {
+    assert {ipaddress.ip_address(each)
+            for each in addresses} == set(ipaddress.ip_network(here.cidr).hosts()) - {
         ipaddress.ip_address('10.0.0.1')}
     assert used(cloud, 'port') == 61
 
@@ -114,7 +115,8 @@ def test_deleting_a_subnet_while_addresses_are_taken_leaves_no_orphan(cloud):
 RANGES = st.one_of(
     st.builds(lambda number, bits: ipaddress.ip_network((number >> (32 - bits) << (32 - bits), bits)),
               st.integers(1 << 24, (223 << 24) - 1), st.integers(16, 30)),
-    st.builds(lambda number, bits: ipaddress.ip_network(((0x2001 << 112 | number) >> (128 - bits) << (128 - bits), bits)),
+    st.builds(lambda number,
+              bits: ipaddress.ip_network(((0x2001 << 112 | number) >> (128 - bits) << (128 - bits), bits)),
               st.integers(0, 2 ** 100), st.integers(112, 126)))
 
 
@@ -139,17 +141,20 @@ def test_default_pools_are_everything_usable_but_the_gateway(cidr, data):
 def test_pools_are_taken_only_if_they_fit_and_do_not_overlap(cidr, data):
     low, high = int(cidr.network_address) - 2, int(cidr.broadcast_address) + 2
     kind = type(cidr.network_address)
-    spans = data.draw(st.lists(st.tuples(st.integers(low, high), st.integers(low, high)), min_size=1, max_size=4))
+    spans = data.draw(st.lists(st.tuples(st.integers(low, high), st.integers(low, high)), min_size=1,
+                               max_size=4))
     asked = [{'start': str(kind(one)), 'end': str(kind(other))} for one, other in spans]
     first, last = ipam.usable(cidr)
     good = all(first <= one <= other <= last for one, other in spans)
     disjoint = all(not (a[0] <= b[1] and b[0] <= a[1]) for i, a in enumerate(spans) for b in spans[:i])
     try:
         pools = ipam.checked_pools(cidr, asked, None)
-    except (faults.InvalidAllocationPool, faults.OutOfBoundsAllocationPool, faults.OverlappingAllocationPools):
+    except (faults.InvalidAllocationPool, faults.OutOfBoundsAllocationPool,
+            faults.OverlappingAllocationPools):
         assert not (good and disjoint)
     else:
-        assert good and disjoint and pools == sorted(pools, key=lambda pool: int(ipaddress.ip_address(pool[0])))
+        assert good and disjoint and pools == sorted(pools,
+                                                     key=lambda pool: int(ipaddress.ip_address(pool[0])))
 
 
 @given(st.binary(min_size=6, max_size=6))
