@@ -27,8 +27,8 @@ def cloud(tmp_path_factory):
     made.post('/os-keypairs', {'keypair': {'name': 'first', 'public_key': KEY}})
     made.admin('POST', '/flavors/1/os-extra_specs', {'extra_specs': {'hw:numa_nodes': '1'}})
     made.start()
-    made.subject = made.server('the-subject', networks=[{'uuid': made.network()}], metadata={'My Server Name': 'Apache1'},
-                               wait_for='ACTIVE')
+    made.subject = made.server('the-subject', networks=[{'uuid': made.network()}],
+                               metadata={'My Server Name': 'Apache1'}, wait_for='ACTIVE')
     made.request = made.act(made.subject, 'os-stop').headers['x-compute-request-id']
     made.await_status(made.subject, 'SHUTOFF')
     made.act(made.subject, 'os-start')
