@@ -140,7 +140,7 @@ class Connection:
                                          uri=self.uri, reason=str(error), remedy=REMEDY) from error
             if not fresh:
                 LOG.info('connected to %s again', self.uri)
-                green.spawn(self._listener, '', -1, 0)
+                os.write(self._write, b'- -1 0\n')      # the reader tells it in its turn
             return self._connection
 
     def _connect(self) -> libvirt.virConnect:
@@ -173,11 +173,19 @@ class Connection:
             *lines, rest = rest.split(b'\n')
             for line in lines:
                 id, event, detail = line.decode().split()
+                id = id.strip('-')
                 if id == 'closed':
                     LOG.warning('lost the connection to %s', self.uri)
                     green.spawn(self._come_back)
                 else:
-                    green.spawn(self._listener, id, int(event), int(detail))
+                    self._tell(id, int(event), int(detail))
+
+    def _tell(self, id: str, event: int, detail: int) -> None:
+        """Tell the listener, here and not beside: of two changes the later one must be looked at later."""
+        try:
+            self._listener(id, event, detail)
+        except errors.Error as error:
+            LOG.warning('a change of guest %s was passed over: %s', id or '(any)', error)
 
     def _come_back(self) -> None:
         """Connect again without being asked: events are missed until then."""

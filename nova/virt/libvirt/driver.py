@@ -143,7 +143,7 @@ class LibvirtDriver(Driver):
             if state == PowerState.NOSTATE:
                 del self._told[one]
             for callback in self._callbacks:
-                callback(one, state)
+                green.spawn(callback, one, state)
 
     # -- a guest's life ----------------------------------------------------------------------
 
