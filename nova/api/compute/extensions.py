@@ -34,6 +34,7 @@ _NAMES = {
     'os-multiple-create': ('MultipleCreate', 'Allow multiple create in the Create Server v2.1 API.'),
     'os-pause-server': ('PauseServer', 'Enable pause/unpause server actions.'),
     'os-quota-sets': ('Quotas', 'Quotas management support.'),
+    'os-server-password': ('ServerPassword', 'Server password support.'),
     'os-server-sort-keys': ('ServerSortKeys', 'Add sorting support in get Server v2 API.'),
     'os-services': ('Services', 'Services support.'),
     'os-simple-tenant-usage': ('SimpleTenantUsage', 'Simple tenant usage extension.'),
