@@ -109,6 +109,7 @@ def prepare(settings: Settings, progress: Progress) -> None:
         host.ensure_user(settings)
     configs.lay_out(settings)
     if not settings.fake:
+        host.check_reach(settings)
         with progress.step('Starting libvirt') as step:
             step.remark = host.start_libvirt(settings)
 

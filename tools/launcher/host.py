@@ -100,6 +100,13 @@ def ensure_user(settings: Settings) -> None:
         run(['usermod', '-a', '-G', ','.join(wanted), DAEMON_USER])
 
 
+def check_reach(settings: Settings) -> None:
+    """The daemons' user must get at the data directory, so no folder above it may be closed."""
+    if run(['runuser', '-u', DAEMON_USER, '--', 'test', '-r', settings.path('etc', 'nova.conf')], check=False).returncode:
+        raise Trouble(f'the user {DAEMON_USER} cannot reach {settings.data_dir}.',
+                      'open the folders above it (chmod o+x), or choose another --data-dir.')
+
+
 # -- libvirt -------------------------------------------------------------------------------------
 
 def libvirt_answers() -> bool:
