@@ -51,6 +51,7 @@ class Sandbox:
             ['unshare', '--net', '--mount', '--propagation', 'private', 'sh', '-ec', _SETUP],
             stdout=subprocess.PIPE, text=True)
         assert self._holder.stdout.readline() == 'ready\n'
+        self.pid = self._holder.pid
         self.driver = LinuxDriver(self.socket, timeout=30)
         if self._wants_helper:
             self.start_helper()
@@ -82,9 +83,14 @@ class Sandbox:
         return subprocess.run([*self._enter(namespace), *argv], capture_output=True, timeout=timeout,
                               stdin=subprocess.DEVNULL, check=False).returncode == 0
 
-    def pings(self, address, *, namespace=None):
-        return self.succeeds('ping', '-n', '-q', '-c', '3', '-i', '0.4', '-W', '1', address,
+    def pings(self, address, *, namespace=None, patience=6):
+        """Whether an echo comes back within so many seconds; it is asked for again and again."""
+        return self.succeeds('ping', '-n', '-q', '-c', '1', '-i', '0.4', '-w', str(patience), address,
                              namespace=namespace)
+
+    def misses(self, address, *, namespace=None):
+        """Whether no echo comes back, for a while."""
+        return not self.pings(address, namespace=namespace, patience=1)
 
     def start(self, *argv, namespace=None):
         """A program that goes on running; it is killed at the end."""
@@ -198,8 +204,15 @@ class Guest:
         return found if 'ip' in found else None
 
     def pings(self, address):
-        """Whether one of three echoes comes back: the first may meet a bridge port that is just coming up."""
+        """Whether an echo comes back.
+
+        Not always the first one: it may meet a bridge port that is just coming up, or wait for an answer
+        to the guest's last ARP request.
+        """
         return self._sandbox.pings(address, namespace=self.name)
+
+    def misses(self, address):
+        return self._sandbox.misses(address, namespace=self.name)
 
     def does(self, *words):
         """Run the guest's program to its end; what it said."""

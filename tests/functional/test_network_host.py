@@ -171,8 +171,8 @@ def test_networks_of_the_same_range_do_not_meet(host):
     other = network(one, ports=[port('10.211.1.5', subnets=[one]), port('10.211.1.7', subnets=[one])])
     third, fourth = plugged(host, other)
     assert first.pings('10.211.1.6') and third.pings('10.211.1.7')
-    assert not first.pings('10.211.1.7')
-    assert not third.pings('10.211.1.6')
+    assert first.misses('10.211.1.7')
+    assert third.misses('10.211.1.6')
 
 
 def test_a_guest_cannot_reach_the_host_through_its_bridge(host):
@@ -184,7 +184,7 @@ def test_a_guest_cannot_reach_the_host_through_its_bridge(host):
         mac = host.run('ip', '-o', 'link', 'show', bridge).split('link/ether ')[1].split()[0]
         guest.run('ip', 'route', 'add', '192.0.2.1', 'dev', 'eth0')
         guest.run('ip', 'neigh', 'add', '192.0.2.1', 'lladdr', mac, 'dev', 'eth0')
-        assert not guest.pings('192.0.2.1')
+        assert guest.misses('192.0.2.1')
         guest.run('ip', 'neigh', 'flush', 'all')
         guest.run('ip', 'neigh', 'del', '192.0.2.1', 'dev', 'eth0', check=False)
         assert 'Received 0' in guest.run('busybox', 'arping', '-I', 'eth0', '-c', '1', '-w', '1',
@@ -199,7 +199,7 @@ def test_what_no_rule_allows_does_not_come_in(host):
     first, second = plugged(host, pair(rules=EGRESS, second=(*EGRESS, tcp(22))))
     second.listens(22)
     second.listens(80)
-    assert not first.pings('10.211.1.6')
+    assert first.misses('10.211.1.6')
     assert first.reaches('10.211.1.6', 22)
     assert not first.reaches('10.211.1.6', 80)
 
@@ -209,7 +209,7 @@ def test_replies_come_in_though_nothing_else_does(host):
     second.listens(22)
     assert first.pings('10.211.1.6')
     assert first.connects('10.211.1.6', 22).say('hello') == 'heard hello'
-    assert not second.pings('10.211.1.5')
+    assert second.misses('10.211.1.5')
 
 
 def test_what_no_egress_rule_allows_does_not_get_out(host):
@@ -219,7 +219,7 @@ def test_what_no_egress_rule_allows_does_not_get_out(host):
     second.listens(80)
     assert first.reaches('10.211.1.6', 22)
     assert not first.reaches('10.211.1.6', 80)
-    assert not first.pings('10.211.1.6')
+    assert first.misses('10.211.1.6')
     assert second.pings('10.211.1.5')       # the echo's reply may leave
 
 
@@ -272,11 +272,11 @@ def test_security_can_be_taken_off_and_put_back(host):
     net = pair(rules=EGRESS)
     first, _ = plugged(host, net)
     unguarded = tuple(dataclasses.replace(one, port_security_enabled=False) for one in net.ports)
-    assert not first.pings('10.211.1.6')
+    assert first.misses('10.211.1.6')
     host.driver.apply_network(dataclasses.replace(net, ports=unguarded))
     assert first.pings('10.211.1.6')
     host.driver.apply_network(net)
-    assert not first.pings('10.211.1.6')
+    assert first.misses('10.211.1.6')
 
 
 def test_ipv6_has_rules_of_its_own_and_neighbours_always(host):
@@ -290,7 +290,7 @@ def test_ipv6_has_rules_of_its_own_and_neighbours_always(host):
     for guest in guests:
         guest.configure(64)
     assert guests[0].pings('fd00:211::6')
-    assert not guests[1].pings('fd00:211::5')
+    assert guests[1].misses('fd00:211::5')
 
 
 def test_somebody_who_flushes_all_rules_is_repaired(host):
@@ -299,7 +299,18 @@ def test_somebody_who_flushes_all_rules_is_repaired(host):
     host.run('nft', 'flush', 'ruleset')
     assert first.pings('10.211.1.6')
     host.driver.apply_network(net)
-    assert not first.pings('10.211.1.6')
+    assert first.misses('10.211.1.6')
+
+
+def test_a_stranger_s_chain_that_would_drop_our_frames_is_reported(host):
+    assert host.driver.check() == []
+    host.run('nft', 'add table ip filter; '
+             'add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }')
+    try:
+        (complaint,) = host.driver.check()
+        assert 'ip filter FORWARD' in complaint
+    finally:
+        host.run('nft', 'delete', 'table', 'ip', 'filter')
 
 
 def test_other_rules_of_the_host_stay_as_they_are(host):
@@ -339,7 +350,7 @@ def test_a_guest_cannot_take_another_address(host):
     first, second = plugged(host, pair())
     first.run('ip', 'addr', 'add', '10.211.1.99/24', 'dev', 'eth0')
     assert second.pings('10.211.1.5')
-    assert not second.pings('10.211.1.99')
+    assert second.misses('10.211.1.99')
     assert not first.run('ping', '-c', '1', '-W', '1', '-I', '10.211.1.99', '10.211.1.6',
                          check=False).count(' 0% packet loss')
 
@@ -349,7 +360,7 @@ def test_a_guest_cannot_take_another_mac(host):
     first = host.guest(net.ports[0], mac=new_mac()).configure()
     second = host.guest(net.ports[1]).configure()
     host.driver.apply_network(net)
-    assert not second.pings('10.211.1.5')
+    assert second.misses('10.211.1.5')
     assert first.dhcp() is None
 
 
@@ -424,7 +435,7 @@ def test_a_port_that_is_down_hears_nothing(host):
     first, _ = plugged(host, net)
     down = dataclasses.replace(net.ports[1], admin_state_up=False)
     host.driver.apply_network(dataclasses.replace(net, ports=(net.ports[0], down)))
-    assert not first.pings('10.211.1.6')
+    assert first.misses('10.211.1.6')
     host.driver.apply_network(net)
     assert first.pings('10.211.1.6')
 
@@ -435,9 +446,9 @@ def test_what_somebody_broke_is_mended(host):
     host.run('ip', 'link', 'set', net.ports[1].tap_name, 'nomaster')
     host.run('ip', 'link', 'set', 'dhc-' + net.id[:11], 'down')
     host.run('ip', 'link', 'del', 'ns-' + net.id[:11], namespace='net-' + net.id[:12])
-    assert not first.pings('10.211.1.6')
+    assert first.misses('10.211.1.6')
     host.driver.apply_network(net)
-    assert first.pings('10.211.1.6')       # the guest may still wait for an answer to its last ARP
+    assert first.pings('10.211.1.6')
     assert second.dhcp()['ip'] == '10.211.1.6'
 
 

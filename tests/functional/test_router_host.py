@@ -68,7 +68,7 @@ def router(*nets, public=None, address='172.31.201.10/24', floating=(), **more):
 def test_a_router_joins_two_networks(host):
     left, (guest, _) = tenant(host)
     right, (other, _) = tenant(host, '10.211.2')
-    assert not guest.pings('10.211.2.5')
+    assert guest.misses('10.211.2.5')
     host.driver.apply_router(router(left, right))
     assert guest.pings('10.211.2.5')
     assert other.pings('10.211.1.5')
@@ -81,7 +81,7 @@ def test_security_groups_hold_for_what_a_router_brings(host):
     host.driver.apply_router(router(left, right))
     other.listens(22)
     assert guest.reaches('10.211.2.5', 22)
-    assert not guest.pings('10.211.2.5')
+    assert guest.misses('10.211.2.5')
     assert other.pings('10.211.1.5')
 
 
@@ -101,7 +101,7 @@ def test_without_snat_private_addresses_stay_what_they_are(host, public):
     net, (guest, _) = tenant(host)
     made = router(net, public=public, enable_snat=False)
     host.driver.apply_router(made)
-    assert not guest.pings(OUTSIDE)
+    assert guest.misses(OUTSIDE)
     host.driver.apply_router(dataclasses.replace(made, enable_snat=True))
     assert guest.pings(OUTSIDE)
 
@@ -122,7 +122,7 @@ def test_a_floating_address_leads_in_and_out(host, public):
 def test_security_groups_hold_for_a_floating_address(host, public):
     net, (guest, _) = tenant(host, rules=(*EGRESS, tcp(22)))
     host.driver.apply_router(router(net, public=public, floating=[('172.31.201.50', '10.211.1.5')]))
-    assert not host.pings('172.31.201.50')
+    assert host.misses('172.31.201.50')
 
 
 def test_a_floating_address_is_reached_from_inside_too(host, public):
@@ -153,7 +153,7 @@ def test_a_floating_address_taken_away_is_gone(host, public):
     host.driver.apply_router(made)
     assert host.pings('172.31.201.50')
     host.driver.apply_router(dataclasses.replace(made, floating_ips=()))
-    assert not host.pings('172.31.201.50')
+    assert host.misses('172.31.201.50')
 
 
 def test_a_floating_address_moves_between_routers_by_announcement(host, public):
@@ -182,7 +182,7 @@ def test_tenants_of_the_same_range_live_side_by_side(host, public):
     assert guest.pings('172.31.201.52') and other.pings('172.31.201.51')
     other.run('ip', 'link', 'set', 'eth0', 'down')
     assert guest.pings('10.211.1.5')                    # itself
-    assert not guest.pings('172.31.201.52')
+    assert guest.misses('172.31.201.52')
 
 
 def test_nobody_outside_reaches_private_addresses_through_the_router(host, public):
@@ -192,7 +192,7 @@ def test_nobody_outside_reaches_private_addresses_through_the_router(host, publi
     assert guest.pings(OUTSIDE)
     host.run('ip', 'route', 'add', '10.211.1.0/24', 'via', '172.31.201.10')
     try:
-        assert not host.pings('10.211.1.5')
+        assert host.misses('10.211.1.5')
     finally:
         host.run('ip', 'route', 'del', '10.211.1.0/24', check=False)
 
@@ -206,12 +206,12 @@ def test_static_routes_lead_on(host):
     pairs = (states.AddressPair(ip_address='10.77.0.0/16'),)
     host.driver.apply_network(dataclasses.replace(
         right, ports=(right.ports[0], dataclasses.replace(right.ports[1], allowed_address_pairs=pairs))))
-    assert not guest.pings('10.77.0.1')
+    assert guest.misses('10.77.0.1')
     routes = (states.Route(destination='10.77.0.0/16', nexthop='10.211.2.6'),)
     host.driver.apply_router(dataclasses.replace(made, routes=routes))
     assert guest.pings('10.77.0.1')
     host.driver.apply_router(made)
-    assert not guest.pings('10.77.0.1')
+    assert guest.misses('10.77.0.1')
 
 
 def test_an_interface_can_be_taken_off_a_router(host):
@@ -221,7 +221,7 @@ def test_an_interface_can_be_taken_off_a_router(host):
     host.driver.apply_router(made)
     assert guest.pings('10.211.2.5')
     host.driver.apply_router(dataclasses.replace(made, interfaces=made.interfaces[:1]))
-    assert not guest.pings('10.211.2.5')
+    assert guest.misses('10.211.2.5')
     assert guest.pings('10.211.1.1')
 
 
@@ -229,7 +229,7 @@ def test_a_router_that_is_down_routes_nothing(host, public):
     net, (guest, _) = tenant(host)
     made = router(net, public=public)
     host.driver.apply_router(dataclasses.replace(made, admin_state_up=False))
-    assert not guest.pings(OUTSIDE)
+    assert guest.misses(OUTSIDE)
     assert host.driver.present().routers == {made.id}
     host.driver.apply_router(made)
     assert guest.pings(OUTSIDE)
@@ -262,7 +262,7 @@ def test_security_groups_hold_for_a_port_on_the_public_network_itself(host, publ
     try:
         for source in (None, 'outside'):
             assert host.pings('172.31.201.78', namespace=source)
-            assert not host.pings('172.31.201.77', namespace=source)
+            assert host.misses('172.31.201.77', namespace=source)
         assert all(guest.pings(OUTSIDE) and guest.pings('172.31.201.1') for guest in guests)
         moved = dataclasses.replace(ajar, fixed_ips=shut.fixed_ips)
         guests[0].run('ip', 'link', 'set', 'eth0', 'down')

@@ -141,6 +141,8 @@ class Filters:
         self._chains: set[tuple[str, str]] = set()
         self._zones: dict[str, int] = {}
         self._tables: set[str] = set()
+        #: for what the rules of a tap were written, which spares us from making them again to compare
+        self._meant: dict[str, tuple[PortState, bool]] = {}
 
     def apply(self, network: Filtered, gone: Iterable[str] = ()) -> None:
         """Make the rules of one network and its ports right; ``gone`` are taps that are no more."""
@@ -153,14 +155,17 @@ class Filters:
 
     def _apply(self, network: Filtered, gone: Iterable[str]) -> None:
         parts: dict[str, list[Command]] = {'base': _base(), network.id: self._network(network)}
-        for port in network.ports:
-            if port.port_security_enabled:
-                parts[port.tap_name] = self._port(port, [] if network.guarded else _doors(port))
+        meant = {port.tap_name: (port, network.guarded) for port in network.ports
+                 if port.port_security_enabled}
+        for tap, meaning in meant.items():
+            if tap not in self._written or self._meant.get(tap) != meaning:
+                parts[tap] = self._port(meaning[0], [] if network.guarded else _doors(meaning[0]))
         open_ports = {port.tap_name for port in network.ports if not port.port_security_enabled}
         commands, written = self._closed_doors(network), dict(self._written)
         for tap in [*gone, *open_ports]:
             commands += self._without_port(tap)
             written.pop(tap, None)
+            self._meant.pop(tap, None)
         for key, part in parts.items():
             text = json.dumps(part)
             if written.get(key) != text:
@@ -168,6 +173,7 @@ class Filters:
                 commands += part
         commands += self._network_leftovers(network)
         self._transact(commands, written)
+        self._meant.update(meant)
 
     def remove(self, network_id: str, taps: Iterable[str]) -> None:
         """Take the rules of a network and of these taps away."""
@@ -177,6 +183,7 @@ class Filters:
         for tap in taps:
             commands += self._without_port(tap)
             written.pop(tap, None)
+            self._meant.pop(tap, None)
         bridge, zone = bridge_name(network_id), _zone_chain(network_id)
         for name in ('zones', 'guarded', 'hosted'):
             commands += self._without(name, bridge)
@@ -214,7 +221,7 @@ class Filters:
         generation = nftables.generation()
         if generation == self._generation:
             return
-        self._written, self._chains, self._zones = {}, set(), {}
+        self._written, self._chains, self._zones, self._meant = {}, set(), {}, {}
         self._elements = {name: {} for name in (*_MAPS, *_SETS)}
         for where in (PORTS, GROUPS):
             for entry in nftables.table(where['family'], where['table']):
