@@ -22,6 +22,7 @@ PACKAGES = {
 }
 UNIT = '/etc/systemd/system/onestack.service'
 LIBVIRT = 'qemu:///system'
+KVM = '/dev/kvm'
 #: of a libvirtd that we start where no systemd does: without a system bus there is no polkit to ask
 LIBVIRTD = """# written by onestack
 auth_unix_ro = "none"
@@ -119,6 +120,7 @@ def libvirt_answers() -> bool:
 
 def start_libvirt(settings: Settings) -> str:
     """Have libvirt run; returns how it came to."""
+    _open_kvm(settings)
     if libvirt_answers():
         _check_access()
         return 'already running'
@@ -138,6 +140,24 @@ def start_libvirt(settings: Settings) -> str:
         time.sleep(0.2)
     _check_access()
     return how
+
+
+def _open_kvm(settings: Settings) -> None:
+    """Leave /dev/kvm as udev would, where none runs.
+
+    Open to root only, libvirt examines QEMU anew at every start of a guest: a minute each.
+    """
+    if os.path.exists(KVM) and not os.stat(KVM).st_mode & 0o060:
+        shutil.chown(KVM, group='kvm')
+        os.chmod(KVM, 0o660)
+        _note(settings, kvm=True)
+
+
+def _close_kvm(settings: Settings) -> None:
+    if made(settings).get('kvm') and os.path.exists(KVM):
+        os.chmod(KVM, 0o600)
+        shutil.chown(KVM, group='root')
+        _note(settings, kvm=False)
 
 
 def _check_access() -> None:
@@ -273,5 +293,6 @@ def give_back(settings: Settings) -> None:
         os.unlink(UNIT)
         run(['systemctl', 'daemon-reload'], check=False)
     stop_libvirt(settings)
+    _close_kvm(settings)
     if ours.get('user'):
         run(['userdel', DAEMON_USER], check=False)
