@@ -313,6 +313,15 @@ def test_a_stranger_s_chain_that_would_drop_our_frames_is_reported(host):
         host.run('nft', 'delete', 'table', 'ip', 'filter')
 
 
+def test_a_directory_dnsmasq_cannot_read_is_reported(host):
+    os.chmod(host.directory, 0o700)
+    try:
+        (complaint,) = host.driver.check()
+        assert f'chmod o+x {host.directory}.' in complaint
+    finally:
+        os.chmod(host.directory, 0o755)
+
+
 def test_other_rules_of_the_host_stay_as_they_are(host):
     host.run('nft', 'add table inet mine; add chain inet mine forward { type filter hook forward priority 0; }; '
              'add rule inet mine forward counter')

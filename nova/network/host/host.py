@@ -71,6 +71,9 @@ class Host:
         if not os.path.exists(f'/proc/sys/{_BRIDGE_HOOKS[0]}'):
             found.append('The kernel does not filter bridged frames by connection: '
                          'load the kernel module br_netfilter.')
+        if closed := _closed_to_others(self._record.directory):
+            found.append(f'dnsmasq, which runs as a user of its own, cannot read in {self._record.directory}: '
+                         f'chmod o+x {closed}.')
         if not found:
             found += _dropping_chains()
         return found
@@ -83,6 +86,13 @@ class Host:
             self._networks.remove(id)
         self._filters.reset()
         self._record.restore_sysctls()
+
+
+def _closed_to_others(path: str) -> str | None:
+    """The first directory on the way to a path that other users may not pass."""
+    steps = os.path.abspath(path).split('/')
+    ways = ('/'.join(steps[:n]) or '/' for n in range(1, len(steps) + 1))
+    return next((way for way in ways if not os.stat(way).st_mode & 0o001), None)
 
 
 def _dropping_chains() -> list[str]:
