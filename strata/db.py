@@ -328,6 +328,8 @@ def keyset(query: sa.Select[Any], sorts: Sequence[Sort], *, after: Any = None,
 def _terms(column: Any, way: str) -> list[tuple[Any, Callable[[Any], Any]]]:
     def value(row: Any) -> Any:
         return getattr(row, column.key)
+    if isinstance(column.type, sa.Boolean):      # which no database compares by size in the same way
+        return [(sa.case((column.is_(True), 1), else_=0), lambda row: int(bool(value(row))))]
     if not column.nullable:
         return [(column, value)]
     return [(sa.case((column.is_(None), 0), else_=1), lambda row: int(value(row) is not None)), (column, value)]
