@@ -41,6 +41,11 @@ class Wiring:
             tx.flush()
             revisions.bump(tx, counter)
 
+    def close(self) -> None:
+        """Close the connections to the database."""
+        self.memory.close()
+        self.db.dispose()
+
 
 def build(conf: cfg.ConfigOpts, policy: Policy, clock: Clock = CLOCK) -> Wiring:
     """The wiring of a process; ``errors.Invalid`` names an option that is missing."""

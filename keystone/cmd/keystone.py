@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
         wired = wire(conf)
         service.add_server(Server(application(conf, wired), sock, name='keystone',
                                   trusted_proxies=conf.api.trusted_proxies))
-        service.on_stop(wired.db.dispose)
+        service.on_stop(wired.close)
 
     return Service('keystone', conf).prefork(conf.api.workers, setup)
 

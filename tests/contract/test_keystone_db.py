@@ -26,7 +26,7 @@ def wired(database_url, tmp_path):
     tables.upgrade(wired.db)
     wired.keys.setup()
     yield wired
-    wired.db.dispose()
+    wired.close()
 
 
 def test_the_migrations_make_what_the_models_say(wired):
@@ -104,7 +104,7 @@ def test_revocations_at_once_are_all_heard_by_another_process(wired, database_ur
         else:
             with pytest.raises(errors.NotFound):
                 tokens.validate(other, token.id)
-    other.db.dispose()
+    other.close()
 
 
 def test_a_domain_with_a_deep_tree_and_everything_in_it_goes_in_one_piece(wired):

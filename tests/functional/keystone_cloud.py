@@ -192,7 +192,7 @@ def keystone_template(tmp_path_factory):
     path = tmp_path_factory.mktemp('keystone')
     made = Keystone(path, FrozenClock('2026-11-22T11:00:00Z'))
     made.bootstrap()
-    made.wiring.db.dispose()
+    made.wiring.close()
     return path
 
 
@@ -208,7 +208,7 @@ def build(keystone_template, tmp_path):
         return built[-1]
     yield make
     for each in built:
-        each.wiring.db.dispose()
+        each.wiring.close()
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def gallery(keystone_template, tmp_path_factory):
     shutil.copytree(keystone_template, path)
     keystone = Keystone(path, FrozenClock())
     yield keystone, *populate(keystone)
-    keystone.wiring.db.dispose()
+    keystone.wiring.close()
 
 
 WHO = ['admin', 'auditor', 'domain manager', 'domain reader', 'member', 'nobody']
