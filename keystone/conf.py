@@ -39,7 +39,7 @@ OPTIONS: configuration.Options = {
                     help='Whether a scoped token may be exchanged for one with another scope.'),
         cfg.IntOpt('allow_expired_window', default=172800, min=0,
                    help='Seconds after its end in which a service may still validate a token.'),
-        cfg.IntOpt('memory', default=20000, min=0, help='Tokens a process remembers having validated.'),
+        cfg.IntOpt('memory', default=5000, min=0, help='Tokens, users and so on that a process remembers.'),
     ],
     'fernet_tokens': [
         cfg.StrOpt('key_repository', default='/etc/keystone/fernet-keys', help='Where the token keys are.'),

@@ -22,10 +22,13 @@ from keystone.token import revoked, subject
 from keystone.token.payload import DOMAIN, PROJECT, SYSTEM, UNSCOPED, Payload
 from keystone.wiring import Wiring
 from strata import errors
+from strata.cache import Cache
 from strata.clock import iso_micro
 from strata.context import Context
 
 LOG = logging.getLogger(__name__)
+#: bodies that are kept as bytes: they are large, and few tokens are asked for again and again
+RENDERED = 256
 #: ours have about 200 characters; anything much longer is not worth a decryption, and decoders that
 #: pass over strange characters would let one token have many spellings
 _FORM = re.compile(r'[A-Za-z0-9_-]{50,1024}\Z', re.ASCII)
@@ -102,13 +105,13 @@ def body(wiring: Wiring, token: Token, *, with_catalog: bool = True) -> dict[str
 
 def rendered(wiring: Wiring, token: Token, *, with_catalog: bool = True) -> bytes:
     """``body`` as JSON, remembered while neither the catalog nor anything the token depends on changes."""
-    shelf = wiring.memory.shelf(revisions.CATALOG)
-    key = ('json', token.id, with_catalog)
-    known = shelf.get(key)
-    if known is not None and known[0] is token.subject:
-        return known[1]      # type: ignore[no-any-return]
+    known: Cache[tuple[Any, bytes]] = wiring.memory.lasting.setdefault('rendered', Cache(RENDERED, 300.0))
+    key, state = (token.id, with_catalog), (token.subject, wiring.memory.revisions.get(revisions.CATALOG))
+    found = known.get(key)
+    if found is not None and found[0] == state:
+        return found[1]
     raw = orjson.dumps(body(wiring, token, with_catalog=with_catalog))
-    wiring.memory.keep(shelf, key, (token.subject, raw))
+    known.set(key, (state, raw))
     return raw
 
 
