@@ -39,6 +39,7 @@ class Use:
 def find(wiring: Wiring, start: datetime.datetime, end: datetime.datetime, *, project_id: str | None = None,
          marker: str | None = None, limit: int | None = None) -> Sequence[Use]:
     """The servers that were there between ``start`` and ``end``, by project; a page of them."""
+    end = min(end, wiring.clock.now())      # nothing has been used yet of what is to come
     query = sa.select(Server).where(Server.launched_at < end,
                                     Server.terminated_at.is_(None) | (Server.terminated_at > start))
     if project_id is not None:

@@ -140,6 +140,9 @@ def test_usage_is_counted_from_the_launch(cloud):
     shown = cloud.get('/os-simple-tenant-usage/demo')['tenant_usage']
     [server] = shown['server_usages']
     assert server['name'] == 'web' and server['memory_mb'] == 512 and server['state'] == 'active'
+    assert server['hours'] < 0.1 and server['uptime'] < 360
+    future = cloud.get('/os-simple-tenant-usage/demo?end=2999-01-01T00:00:00')['tenant_usage']
+    assert future['total_hours'] < 0.1
     [usage] = cloud.get('/os-simple-tenant-usage?detailed=1', **ADMIN)['tenant_usages']
     assert usage['tenant_id'] == 'demo' and usage['total_hours'] >= 0
     assert cloud.get('/os-simple-tenant-usage/demo?start=2001-01-01T00:00:00&end=2001-01-02T00:00:00') == {
