@@ -7,6 +7,8 @@ green.patch()      # first of all, as in every daemon
 import pytest
 import pytest_timeout
 
+from strata import context as contexts
+
 # its check for the main thread must not meet a green one, else it could not interrupt a hang
 pytest_timeout.threading = green.threads
 green.strict(True)
@@ -15,7 +17,8 @@ pytest_plugins = ['strata.testing.servers', 'strata.testing.databases']
 
 
 @pytest.fixture(autouse=True)
-def _strict_greenlets():
-    """Switching inside a transaction raises in every test, even after one that turned it off."""
+def _clean_slate():
+    """Whatever the test before did: switching inside a transaction raises, and nobody is the caller."""
     green.strict(True)
+    contexts.CURRENT.set(None)
     yield
