@@ -4,16 +4,16 @@ from strata import green
 
 green.patch()
 
-import sys      # noqa: E402
+import sys  # noqa: E402
 
-from oslo_config import cfg      # noqa: E402
+from oslo_config import cfg  # noqa: E402
 
-from nova import conf as options      # noqa: E402
-from nova.cmd import parts      # noqa: E402
-from nova.db import services      # noqa: E402
-from strata import conf as configuration      # noqa: E402
-from strata import errors, migrate      # noqa: E402
-from strata.db import Database      # noqa: E402
+from nova import conf as options  # noqa: E402
+from nova.cmd import parts  # noqa: E402
+from nova.db import services  # noqa: E402
+from strata import conf as configuration  # noqa: E402
+from strata import errors, migrate  # noqa: E402
+from strata.db import Database  # noqa: E402
 
 USAGE = """usage: nova-manage [--config-file FILE] COMMAND
 

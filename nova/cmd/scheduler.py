@@ -4,13 +4,13 @@ from strata import green
 
 green.patch()
 
-import sys      # noqa: E402
+import sys  # noqa: E402
 
-from oslo_config import cfg      # noqa: E402
+from oslo_config import cfg  # noqa: E402
 
-from nova.cmd import parts      # noqa: E402
-from strata.policy import Policy      # noqa: E402
-from strata.service import Service      # noqa: E402
+from nova.cmd import parts  # noqa: E402
+from strata.policy import Policy  # noqa: E402
+from strata.service import Service  # noqa: E402
 
 
 def build(service: Service, conf: cfg.ConfigOpts) -> None:

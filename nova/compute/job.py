@@ -14,11 +14,16 @@ from nova.compute import metadata_tree
 from nova.compute.finish import load
 from nova.db.servers import Server
 from nova.network import ports
+from nova.network.rpc import Network
 from nova.virt import configdrive
 from nova.virt.driver import Driver, Guest, ImageRef, Nic
 from nova.virt.images import Cache, Declared, check_fits
 from nova.wiring import Wiring
+from strata import errors, green
 from strata.journal import Lease
+
+#: seconds that a network agent which does not answer is waited for
+PATIENCE = 60.0
 
 
 @dataclasses.dataclass
@@ -64,6 +69,25 @@ class Job:
         """The server's cards; ports that are missing are made, those that are there are kept."""
         found = ports.allocate(self.wiring, self.context, self.server, self.server.request['networks'])
         return tuple(Nic(port_id=nic.port_id, mac=nic.mac, device=nic.device, mtu=nic.mtu) for nic in found)
+
+    def plug(self) -> None:
+        """Have this host's network agent make the server's devices ready.
+
+        An agent that is restarting is waited for, up to a minute; then
+        ``errors.Unavailable`` or ``errors.Timeout``.
+        """
+        if not self.nics():
+            return
+        deadline = self.wiring.clock.monotonic() + PATIENCE
+        while True:
+            try:
+                Network(self.wiring.bus).plug(self.context, host=self.host.name, server_id=self.server.id)
+                return
+            except (errors.Unavailable, errors.Timeout):
+                if self.wiring.clock.monotonic() > deadline:
+                    raise
+            green.sleep(1)
+            self.lease.check()      # the wait may have outlived our claim to the operation
 
     def kernel(self, id: str | None, format: str) -> str | None:
         """The path of a kernel or ramdisk image in the cache."""

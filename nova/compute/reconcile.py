@@ -40,8 +40,8 @@ class Reconciler:
         with self.db.reading() as tx:
             mine = {server.id: server for server in servers.on_host(tx, self.host.name)}
             strangers = [id for id in guests if id not in mine]
-            known = {id: server for id in strangers
-                     if (server := tx.scalar(servers.visible(self.context, deleted=True).where(Server.id == id)))}
+            known = {server.id: server for server in tx.scalars(
+                servers.visible(self.context, deleted=True).where(Server.id.in_(strangers)))}
         for id in strangers:
             self._stranger(id, known.get(id))
         for server in mine.values():

@@ -58,7 +58,7 @@ SIMPLE = (START, STOP, SOFT_REBOOT, HARD_REBOOT, PAUSE, UNPAUSE, SUSPEND, RESUME
 VERBS = {verb.name: verb for verb in (BUILD, DELETE, *SIMPLE)}
 
 #: what clients see, from (vm_state, task_state); a missing task_state falls back to the vm_state's own
-_STATUS = {
+_STATUS: dict[str, dict[str | None, str]] = {
     BUILDING: {None: 'BUILD'},
     ACTIVE: {None: 'ACTIVE', 'rebooting': 'REBOOT', 'rebooting_hard': 'HARD_REBOOT', 'rebuilding': 'REBUILD',
              'migrating': 'MIGRATING', 'resize_prep': 'RESIZE', 'updating_password': 'PASSWORD'},

@@ -88,7 +88,7 @@ class ServerTag(Base):
     tag: Mapped[str] = mapped_column(sa.String(60), primary_key=True)
 
 
-def visible(context: Context, *, deleted: bool = False) -> sa.Select[tuple[Server]]:
+def visible(context: Context, *, deleted: bool = False) -> sa.Select[Any]:
     """Servers the caller may see: all to an administrator, else its project's."""
     query = sa.select(Server) if deleted else sa.select(Server).where(Server.deleted.is_(False))
     return query if context.is_admin else query.where(Server.project_id == context.project_id)

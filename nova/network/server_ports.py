@@ -55,6 +55,7 @@ def allocate(wiring: Wiring, context: Context, server: Server, requests: Request
     Raises what ``validate`` does, and ``errors.Conflict`` when addresses have run out meanwhile.
     """
     with wiring.db.transaction() as tx:
+        _refuse_if_going(tx, server)
         found = ports.of_device(tx, [server.id])[server.id]
         fresh = not found
         if fresh:
@@ -69,6 +70,13 @@ def allocate(wiring: Wiring, context: Context, server: Server, requests: Request
         wake(wiring, context, networks={port.network_id for port in found},
              groups={id for port in found for id in port.security_group_ids})
     return plugged
+
+
+def _refuse_if_going(tx: Session, server: Server) -> None:
+    """A server that is being deleted gets no port: nobody would give it back."""
+    if tx.scalar(sa.select(Server.id).where(Server.id == server.id, Server.deleted
+                                            | (Server.task_state == 'deleting'))) is not None:
+        raise errors.Conflict('Instance {id} is being deleted.', id=server.id)
 
 
 def _plugged(port: Port, mtu: int) -> Plugged:
@@ -233,6 +241,16 @@ def release(wiring: Wiring, context: Context, server_id: str) -> None:
                 port.revision_number += 1
         tx.flush()
     wake(wiring, context, networks=touched, groups=groups, routers=routers)
+
+
+def sweep(wiring: Wiring, context: Context) -> None:
+    """Release the ports of servers that are gone: a worker that stalled may have made them too late."""
+    with wiring.db.reading() as tx:
+        alive = sa.select(Server.id).where(Server.id == Port.device_id, Server.deleted.is_(False)).exists()
+        orphaned = set(tx.scalars(sa.select(Port.device_id).where(
+            Port.device_owner.startswith('compute:'), Port.made_by_compute, Port.device_id != '', ~alive)))
+    for id in sorted(orphaned):
+        release(wiring, context, id)
 
 
 def info(tx: Session, server_ids: Collection[str]) -> dict[str, list[dict[str, Any]]]:

@@ -11,6 +11,7 @@ from nova.compute import rpc, verbs
 from nova.compute.finish import finish_delete, finish_error, reschedule
 from nova.db import hosts, servers, services
 from nova.db.operations import Operation, OperationStep
+from nova.network import server_ports
 from nova.scheduler import filters, weights
 from nova.scheduler.hosts import HostState, Spec, snapshot, spec
 from nova.wiring import Wiring
@@ -47,9 +48,10 @@ class SchedulerManager:
         self.performer.perform(operation_id)
 
     def sweep(self) -> None:
-        """Periodic: operations that nobody holds, and those of lost hosts."""
+        """Periodic: operations that nobody holds, those of lost hosts, ports of servers that are gone."""
         self.performer.sweep()
         self.bury()
+        server_ports.sweep(self.wiring, background('nova-scheduler'))
 
     def heartbeat(self) -> None:
         """Periodic: say that this scheduler lives."""

@@ -75,7 +75,7 @@ class Request:
     def json(self) -> Any:
         """The body as JSON; ``errors.Invalid`` if it is none, ``UnsupportedMedia`` if it says it is none."""
         kind = (self.header('Content-Type') or 'application/json').partition(';')[0].strip().lower()
-        if not (kind == 'application/json' or kind.endswith('+json') or kind.endswith('json-patch')):
+        if not (kind == 'application/json' or kind.endswith(('+json', 'json-patch'))):
             raise errors.UnsupportedMedia(type=kind)
         return schema.parse_json(self.body)
 

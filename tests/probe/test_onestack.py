@@ -34,8 +34,9 @@ def host() -> dict[str, list[str]]:
     """What a cloud changes on a host, as it is now."""
     def said(*argv: str) -> list[str]:
         return subprocess.run(argv, capture_output=True, text=True, check=False).stdout.splitlines()
-    return {'links': sorted(line.split()[0] for line in said('ip', '-br', 'link')), 'namespaces': said('ip', 'netns'),
-            'addresses': said('ip', '-br', 'addr'), 'routes': said('ip', 'route'), 'rules': said('nft', 'list', 'ruleset'),
+    return {'links': sorted(line.split()[0] for line in said('ip', '-br', 'link')),
+            'namespaces': said('ip', 'netns'), 'addresses': said('ip', '-br', 'addr'),
+            'routes': said('ip', 'route'), 'rules': said('nft', 'list', 'ruleset'),
             'domains': said('virsh', 'list', '--all', '--name'),
             'users': said('getent', 'passwd', 'onestack'),
             'sysctls': [line for line in said('sysctl', '-a') if not RESTLESS.search(line)]}

@@ -1,5 +1,6 @@
 """What ``up`` needs of the host, makes of it, and gives back: packages, the daemons' user, libvirt, the unit."""
 
+import grp
 import json
 import os
 import pwd
@@ -95,7 +96,7 @@ def ensure_user(settings: Settings) -> None:
         _note(settings, user=True)
         run(['useradd', '--system', '--user-group', '--home-dir', settings.data_dir, '--no-create-home',
              '--shell', '/usr/sbin/nologin', DAEMON_USER])
-    groups = {line.split(':')[0] for line in open('/etc/group', encoding='utf-8')}
+    groups = {entry.gr_name for entry in grp.getgrall()}
     wanted = [name for name in ('libvirt', 'kvm', 'libvirt-qemu') if name in groups]
     if wanted:
         run(['usermod', '-a', '-G', ','.join(wanted), DAEMON_USER])
@@ -103,7 +104,8 @@ def ensure_user(settings: Settings) -> None:
 
 def check_reach(settings: Settings) -> None:
     """The daemons' user must get at the data directory, so no folder above it may be closed."""
-    if run(['runuser', '-u', DAEMON_USER, '--', 'test', '-r', settings.path('etc', 'nova.conf')], check=False).returncode:
+    test = ['runuser', '-u', DAEMON_USER, '--', 'test', '-r', settings.path('etc', 'nova.conf')]
+    if run(test, check=False).returncode:
         raise Trouble(f'the user {DAEMON_USER} cannot reach {settings.data_dir}.',
                       'open the folders above it (chmod o+x), or choose another --data-dir.')
 

@@ -16,19 +16,19 @@ from strata import green
 
 green.patch()
 
-import contextlib      # noqa: E402
-import json      # noqa: E402
-import logging      # noqa: E402
-import os      # noqa: E402
-import sys      # noqa: E402
-import time      # noqa: E402
-from collections.abc import Callable      # noqa: E402
+import contextlib  # noqa: E402
+import json  # noqa: E402
+import logging  # noqa: E402
+import os  # noqa: E402
+import sys  # noqa: E402
+import time  # noqa: E402
+from collections.abc import Callable  # noqa: E402
 
-from launcher import services      # noqa: E402
-from launcher.configs import owner      # noqa: E402
-from launcher.settings import Settings, load, write      # noqa: E402
-from strata import log      # noqa: E402
-from strata.service import Child, Family      # noqa: E402
+from launcher import services  # noqa: E402
+from launcher.configs import owner  # noqa: E402
+from launcher.settings import Settings, load, write  # noqa: E402
+from strata import log  # noqa: E402
+from strata.service import Child, Family  # noqa: E402
 
 LOG = logging.getLogger(__name__)
 

@@ -65,8 +65,8 @@ def guest_image(settings: Settings) -> str:
     if os.path.exists(path):
         return path
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    done = subprocess.run([os.path.join(checkout(), 'tools', 'guest-image'), '--output', path], capture_output=True, text=True,
-                          check=False, stdin=subprocess.DEVNULL)
+    done = subprocess.run([os.path.join(checkout(), 'tools', 'guest-image'), '--output', path],
+                          capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     if done.returncode:
         raise Trouble(f'the guest image could not be built: {(done.stderr or done.stdout).strip()[-300:]}',
                       'run tools/guest-image by hand.')

@@ -42,7 +42,7 @@ def key_pair(cloud: Cloud, who: Person) -> str:
 
 def boot(cloud: Cloud, image: dict[str, Any], network: dict[str, Any]) -> dict[str, Any]:
     """The first server, begun if there is none; one in ERROR is replaced."""
-    found = [one for one in cloud.get('compute', '/v2.1/servers/detail', name=f'^{NAME}$')['servers']]
+    found = cloud.get('compute', '/v2.1/servers/detail', name=f'^{NAME}$')['servers']
     for server in found:
         if server['status'] != 'ERROR':
             return server
@@ -59,7 +59,8 @@ def wait_active(cloud: Cloud, server: dict[str, Any], step: Step, seconds: float
         now: dict[str, Any] = cloud.get('compute', f'/v2.1/servers/{server["id"]}')['server']
         step.tell(f'{now["status"]} {now.get("OS-EXT-STS:task_state") or ""}')
         if now['status'] == 'ERROR':
-            raise Trouble(f'the first server failed: {now.get("fault", {}).get("message")}', 'see "onestack logs nova".')
+            raise Trouble(f'the first server failed: {now.get("fault", {}).get("message")}',
+                          'see "onestack logs nova".')
         if now['status'] == 'SHUTOFF' and not now.get('OS-EXT-STS:task_state'):
             cloud.post('compute', f'/v2.1/servers/{server["id"]}/action', {'os-start': None})
         return now if now['status'] == 'ACTIVE' and not now.get('OS-EXT-STS:task_state') else None

@@ -17,7 +17,6 @@ from nova.compute.finish import finish, finish_error, load, reschedule
 from nova.compute.job import Host, Job
 from nova.db import hosts, servers
 from nova.network import ports
-from nova.network.rpc import Network
 from nova.virt.driver import PowerState, Unbuildable
 from strata import clock, errors
 from strata.flow import Flow, NotUndone, Step
@@ -34,8 +33,7 @@ def _task(state: str) -> Any:
 
 def networking(job: Job) -> None:
     """Make the server's ports, and have this host's network agent plug them."""
-    if job.nics():
-        Network(job.wiring.bus).plug(job.context, host=job.host.name, server_id=job.server.id)
+    job.plug()
 
 
 def unplug(job: Job) -> None:

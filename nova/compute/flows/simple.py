@@ -6,21 +6,14 @@ from nova.compute import verbs
 from nova.compute.finish import finish, finish_error
 from nova.compute.job import Host, Job
 from nova.compute.verbs import Verb
-from nova.network.rpc import Network
 from strata import errors
 from strata.flow import Flow, NotUndone, Step
 from strata.journal import Lease
 
 
-def _plugged(job: Job) -> None:
-    """Devices of the network vanish with the host's power; a start needs them back."""
-    if job.nics():
-        Network(job.wiring.bus).plug(job.context, host=job.host.name, server_id=job.server.id)
-
-
 def powering_on(job: Job) -> None:
     """Start the guest."""
-    _plugged(job)
+    job.plug()      # devices of the network vanish with the host's power
     job.driver.start(job.guest())
 
 
@@ -37,7 +30,7 @@ def rebooting(job: Job) -> None:
 
 def rebooting_hard(job: Job) -> None:
     """Pull the plug and start afresh, from any state."""
-    _plugged(job)
+    job.plug()      # devices of the network vanish with the host's power
     job.driver.reboot(job.guest(), hard=True)
 
 
@@ -58,7 +51,7 @@ def suspending(job: Job) -> None:
 
 def resuming(job: Job) -> None:
     """Undo that."""
-    _plugged(job)
+    job.plug()      # devices of the network vanish with the host's power
     job.driver.resume(job.guest())
 
 
