@@ -61,6 +61,12 @@ def find(tx: Session, context: Context, id: str) -> FloatingIp | None:
                      .execution_options(populate_existing=True))
 
 
+def locked(tx: Session, id: str) -> FloatingIp | None:
+    """A floating IP, whole, held until the transaction ends."""
+    return tx.scalar(sa.select(FloatingIp).where(FloatingIp.id == id).options(*whole())
+                     .with_for_update(of=FloatingIp).execution_options(populate_existing=True))
+
+
 def some(tx: Session, *conditions: Any) -> Sequence[FloatingIp]:
     """The floating IPs that meet all conditions, whole."""
     return tx.scalars(sa.select(FloatingIp).where(*conditions).options(*whole())

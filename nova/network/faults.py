@@ -58,9 +58,6 @@ class TagNotFound(errors.NotFound):
     message = 'Tag {tag} could not be found.'
 
 
-class TenantQuotaNotFound(errors.NotFound):
-    message = 'Quota for tenant {id} could not be found.'
-
 
 class NetworkInUse(errors.Conflict):
     message = ('Unable to complete operation on network {id}. There are one or more ports still in use '
@@ -247,9 +244,6 @@ class SecurityGroupRuleExists(errors.Conflict):
     message = 'Security group rule already exists. Rule id is {rule_id}.'
 
 
-class SecurityGroupRuleInUse(errors.Conflict):
-    message = 'Security Group Rule {id} in use.'
-
 
 class SecurityGroupInvalidPortRange(errors.Invalid):
     message = 'For TCP/UDP protocols, port_range_min must be <= port_range_max'
@@ -277,10 +271,6 @@ class SecurityGroupRuleInvalidProtocol(errors.Invalid):
                'integer representations [0 to 255] are supported.')
 
 
-class SecurityGroupRuleInvalidEtherType(errors.Invalid):
-    message = ("Security group rule for ethertype '{ethertype}' not supported. Allowed values are "
-               "['IPv4', 'IPv6'].")
-
 
 class SecurityGroupRuleParameterConflict(errors.Invalid):
     message = 'Conflicting value ethertype {ethertype} for CIDR {cidr}'
@@ -305,9 +295,6 @@ class RevisionNumberConstraintFailed(errors.PreconditionFailed):
 class OverQuota(errors.Conflict):
     message = 'Quota exceeded for resources: {resources}.'
 
-
-class AutoAllocationFailure(errors.Conflict):
-    message = 'Deployment error: {reason}.'
 
 
 class PortBound(errors.Conflict):

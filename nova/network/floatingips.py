@@ -37,6 +37,13 @@ def create(wiring: Wiring, context: Context, items: Sequence[Mapping[str, Any]])
     return [found[id] for id in made]
 
 
+def _locked(tx: Session, id: str) -> FloatingIp:
+    floating = floating_ips.locked(tx, id)
+    if floating is None:
+        raise faults.FloatingIPNotFound(id=id[:80])
+    return floating
+
+
 def _routers(floatings: Any) -> set[str]:
     return {floating.router_id for floating in floatings if floating.router_id}
 
@@ -98,6 +105,8 @@ def _associate(tx: Session, context: Context, floating: FloatingIp, port_id: str
             floating.status = 'DOWN'
             tx.flush()
     except exc.IntegrityError as error:
+        if 'foreign key' in str(error.orig).lower():      # it was deleted meanwhile
+            raise faults.PortNotFound(id=port.id) from error
         raise faults.FloatingIPPortAlreadyAssociated(
             floating_ip_address=floating.floating_ip_address, fip_id=floating.id, port_id=port.id,
             fixed_ip=address, net_id=floating.floating_network_id) from error
@@ -125,7 +134,7 @@ def update(wiring: Wiring, context: Context, id: str, values: Mapping[str, Any],
            revision: int | None = None) -> FloatingIp:
     """Associate a floating IP with a port, dissociate it (``port_id`` null), or describe it anew."""
     with wiring.db.transaction() as tx:
-        floating = get(tx, context.elevated(), id)
+        floating = _locked(tx, id)
         revisions.check(floating, revision)
         before, changed = _routers([floating]), dict(values)
         named, fixed = 'port_id' in changed, changed.pop('fixed_ip_address', None)
@@ -149,7 +158,7 @@ def update(wiring: Wiring, context: Context, id: str, values: Mapping[str, Any],
 def delete(wiring: Wiring, context: Context, id: str) -> None:
     """Give a floating IP back."""
     with wiring.db.transaction() as tx:
-        floating = get(tx, context.elevated(), id)
+        floating = _locked(tx, id)
         touched = _routers([floating])
         holder = ports.locked(tx, floating.floating_port_id)
         tags.clear(tx, id)

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from nova.db import quotas
+from nova.db.quotas import QuotaLimit
 from nova.network import faults
 from nova.wiring import Wiring
 from strata import errors
@@ -52,6 +54,16 @@ def update(wiring: Wiring, project_id: str, values: Mapping[str, int], *, check:
                                          'already used {used}.', limit=limit, name=name, used=used[name])
         quotas.set_limits(tx, project_id, values)
         return limits(tx, wiring, project_id)
+
+
+def every(wiring: Wiring) -> dict[str, dict[str, int]]:
+    """The limits of each project for which any was set."""
+    found: dict[str, dict[str, int]] = {}
+    with wiring.db.reading() as tx:
+        for row in tx.scalars(sa.select(QuotaLimit).where(QuotaLimit.resource.in_(RESOURCES))
+                              .order_by(QuotaLimit.project_id)):
+            found.setdefault(row.project_id, defaults(wiring))[row.resource] = row.value
+    return found
 
 
 def reset(wiring: Wiring, project_id: str) -> None:

@@ -9,7 +9,9 @@
 Idempotent and without input: what is lost, doubled or late changes nothing in the end.
 """
 
+import functools
 import logging
+import time
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -31,6 +33,8 @@ from strata.db import retried, swap
 
 LOG = logging.getLogger(__name__)
 BINARY = 'nova-network'
+#: seconds that a wake-up waits for others, and for a plug, to come with it
+TOGETHER = 0.05
 
 
 class Turns:
@@ -39,9 +43,15 @@ class Turns:
     def __init__(self, function: Callable[[str], None]) -> None:
         self._function = function
         self._turns: dict[str, _Turn] = {}
+        self._began: dict[str, float] = {}
 
-    def run(self, key: str) -> None:
-        """Return once a run for the key that began after this call has ended; raises what it raised."""
+    def run(self, key: str, since: float | None = None) -> None:
+        """Return once a run for the key that began after this call has ended; raises what it raised.
+
+        With ``since`` (of ``time.monotonic``) one that began after then, and went well, is enough.
+        """
+        if since is not None and self._began.get(key, 0.0) > since:
+            return
         turn = self._turns.setdefault(key, _Turn())
         turn.asked += 1
         mine = turn.asked
@@ -49,13 +59,19 @@ class Turns:
         try:
             with turn.lock:
                 if turn.done < mine:
-                    upto = turn.asked
+                    upto, begun = turn.asked, time.monotonic()
+                    self._began.pop(key, None)
                     self._function(key)
-                    turn.done = upto
+                    turn.done, self._began[key] = upto, begun
         finally:
             turn.waiting -= 1
             if not turn.waiting:
                 self._turns.pop(key, None)
+
+
+    def forget(self) -> None:
+        """Let go of when the last runs began."""
+        self._began.clear()
 
 
 class _Turn:
@@ -73,7 +89,8 @@ class Reconciler:
     def __init__(self, wiring: Wiring, driver: Driver, metadata: Any = None) -> None:
         self.wiring, self.db, self.driver, self.metadata = wiring, wiring.db, driver, metadata
         self.context = contexts.background(BINARY)
-        self.network = Turns(self._converge_network).run
+        self._turns = Turns(self._converge_network)
+        self.network = self._turns.run
         self.router = Turns(self._converge_router).run
         self._carried: set[str] = set()
         self._routed: set[str] = set()
@@ -86,6 +103,7 @@ class Reconciler:
 
         What fails is logged and left for the next run; the rest is done.
         """
+        self._turns.forget()
         present = self.driver.present()
         self._carried &= present.networks
         self._forget_sockets(self._listening - present.networks)
@@ -114,7 +132,12 @@ class Reconciler:
 
     def refresh(self, network_ids: Collection[str], router_ids: Collection[str],
                 group_ids: Collection[str]) -> None:
-        """Bring up to date what this host has of some networks, routers and groups."""
+        """Bring up to date what this host has of some networks, routers and groups.
+
+        A change and the plug that follows it, or many changes at once, are one run of a network.
+        """
+        asked = time.monotonic()
+        green.sleep(TOGETHER)
         if router_ids:
             self.claim(router_ids)
         wanted = set(network_ids) | self._of_groups(group_ids)
@@ -127,7 +150,7 @@ class Reconciler:
         for id in sorted((set(router_ids) & self._routed) - mine):
             self._try(self.router, id)
         for id in sorted(known | (wanted & self._carried)):
-            self._try(self.network, id)
+            self._try(functools.partial(self.network, since=asked), id)
         for id in sorted(mine):
             self._try(self.router, id)
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import exc
 from sqlalchemy.orm import Session
 
 from nova.db import networks, ports, subnets, tags
@@ -228,5 +229,8 @@ def delete(wiring: Wiring, context: Context, id: str) -> None:
         quotas.give(tx, subnet.project_id, {'subnet': 1})
         tx.execute(sa.update(Network).where(Network.id == subnet.network_id)
                    .values(revision_number=Network.revision_number + 1))
-        tx.execute(sa.delete(Subnet).where(Subnet.id == id))
+        try:
+            tx.execute(sa.delete(Subnet).where(Subnet.id == id))
+        except exc.IntegrityError as error:      # somebody took an address since we looked
+            raise faults.SubnetInUse(id=id) from error
     wake(wiring, context, networks=[subnet.network_id])

@@ -236,5 +236,6 @@ def test_allocating_twice_gives_the_same_ports_and_releasing_twice_is_harmless(c
     assert [entry['port_id'] for entry in entries] == [nic.port_id for nic in first]
     for _ in range(2):
         ports.release(cloud.wiring, ADMIN, made.id)
+    cloud.bus.drain()
     [kept] = cloud.ask(cloud.alice, 'GET', '/ports')['ports']
     assert kept['id'] == own['id'] and kept['device_id'] == '' and kept['status'] == 'DOWN'

@@ -2,12 +2,9 @@
 
 from typing import Any
 
-import sqlalchemy as sa
-
 from nova.api.network import app
 from nova.api.network.attributes import BOOLEAN, INTEGER, STRING, true
 from nova.api.network.policy import ADMIN, Rule
-from nova.db.quotas import QuotaLimit
 from nova.network import quotas
 from strata import errors
 from strata.rest import Document, Request
@@ -29,11 +26,8 @@ CHANGE = Document({'type': 'object', 'additionalProperties': False, 'required': 
 @app.get('/quotas', allow=LIST)
 def index(req: Request) -> dict[str, Any]:
     """The projects whose limits were set."""
-    with req.wiring.db.reading() as tx:
-        projects = tx.scalars(sa.select(QuotaLimit.project_id).distinct().where(
-            QuotaLimit.resource.in_(quotas.RESOURCES)).order_by(QuotaLimit.project_id)).all()
-        return {'quotas': [{**quotas.limits(tx, req.wiring, id), 'project_id': id, 'tenant_id': id}
-                           for id in projects]}
+    return {'quotas': [{**limits, 'project_id': id, 'tenant_id': id}
+                       for id, limits in quotas.every(req.wiring).items()]}
 
 
 @app.get('/quotas/{project_id}', allow=GET, late=True)
