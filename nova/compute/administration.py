@@ -62,3 +62,16 @@ def console_output(wiring: Wiring, context: Context, id: str, *, lines: int | No
     if lines is None or lines < 0:
         return text
     return '\n'.join(text.split('\n')[-lines:]) if lines else ''
+
+
+def diagnostics(wiring: Wiring, context: Context, id: str) -> dict[str, Any]:
+    """The counters of a server's guest, in the form of 2.48.
+
+    Raises ``errors.Conflict`` if the server is on no host yet.
+    """
+    with wiring.db.reading() as tx:
+        server = servers.get(tx, context, id)
+    if server.host is None or server.vm_state == verbs.BUILDING:
+        raise errors.Conflict('Instance {id} is not ready', id=id)
+    counted: dict[str, Any] = rpc.Compute(wiring.bus).diagnostics(context, host=server.host, server_id=id)
+    return counted

@@ -122,6 +122,21 @@ def member(method, path, body=None):
     return lambda cloud, version, shape: cloud.call(method, path.format(id=cloud.subject), body, version=version)
 
 
+def make_aggregate(cloud, version, shape):
+    cloud.count += 1
+    return cloud.admin('POST', '/os-aggregates', {'aggregate': {'name': f'a{cloud.count}'}}, version=version)
+
+
+def on_aggregate(action):
+    """An action on an aggregate of its own, which has the host already if it is to lose it."""
+    def way(cloud, version, shape):
+        id = make_aggregate(cloud, version, shape).json['aggregate']['id']
+        if 'remove_host' in action:
+            cloud.admin('POST', f'/os-aggregates/{id}/action', {'add_host': {'host': 'node1'}}, version=version)
+        return cloud.admin('POST', f'/os-aggregates/{id}/action', action, version=version)
+    return way
+
+
 def document(path):
     return lambda cloud, version, shape: ask(cloud.apis['compute'], 'GET', path)
 
@@ -195,6 +210,14 @@ WAYS = {
     'os-quota-sets/quotas-show-detail-get-resp': get('/os-quota-sets/demo/detail'),
     'os-quota-sets/quotas-show-get-resp': get('/os-quota-sets/demo'),
     'os-quota-sets/quotas-update-post-resp': admin('PUT', '/os-quota-sets/other', {'quota_set': {'instances': 5}}),
+    'os-aggregates/aggregate-post-resp': make_aggregate,
+    'os-aggregates/aggregate-update-post-resp': admin('PUT', '/os-aggregates/1', {'aggregate': {'name': 'new'}}),
+    'os-aggregates/aggregates-add-host-post-resp': on_aggregate({'add_host': {'host': 'node1'}}),
+    'os-aggregates/aggregates-get-resp': admin('GET', '/os-aggregates/1'),
+    'os-aggregates/aggregates-list-get-resp': admin('GET', '/os-aggregates'),
+    'os-aggregates/aggregates-metadata-post-resp': on_aggregate({'set_metadata': {'metadata': {'key': 'value'}}}),
+    'os-aggregates/aggregates-remove-host-post-resp': on_aggregate({'remove_host': {'host': 'node1'}}),
+    'os-server-diagnostics/server-diagnostics-get-resp': admin('GET', '/servers/{id}/diagnostics'),
     'extension-info/extensions-list-resp': get('/extensions'),
     'extension-info/extensions-get-resp': get('/extensions/os-keypairs'),
 }

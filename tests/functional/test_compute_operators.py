@@ -156,3 +156,57 @@ def test_the_list_of_extensions_is_what_there_is(cloud):
     assert 'os-keypairs' in listed and 'os-cells' not in listed
     assert cloud.get('/extensions/os-keypairs')['extension']['name'] == 'Keypairs'
     assert cloud.call('GET', '/extensions/os-cells').status == 404
+
+
+def aggregate(cloud, action=None, id=None, **body):
+    path = '/os-aggregates' + (f'/{id}' if id else '') + ('/action' if action else '')
+    return cloud.admin('POST', path, {action or 'aggregate': body}, version='2.81')
+
+
+def test_an_aggregate_puts_its_hosts_into_a_zone(cloud):
+    id = aggregate(cloud, name='racks', availability_zone='london').json['aggregate']['id']
+    assert aggregate(cloud, 'add_host', id, host='node1').json['aggregate']['hosts'] == ['node1']
+    assert services(cloud)[0]['zone'] == 'london'
+    assert [zone['zoneName'] for zone in cloud.get('/os-availability-zone')['availabilityZoneInfo']] == ['london']
+    server = cloud.server(availability_zone='london', wait_for='ACTIVE')
+    assert cloud.show(server)['OS-EXT-AZ:availability_zone'] == 'london'
+    assert aggregate(cloud, 'remove_host', id, host='node1').status == 409
+    assert aggregate(cloud, 'set_metadata', id, metadata={'availability_zone': 'paris'}).status == 409
+    assert aggregate(cloud, 'set_metadata', id, metadata={'fast': 'yes'}).status == 200
+    assert services(cloud)[0]['zone'] == 'london'
+
+
+def test_aggregates_come_and_go(cloud):
+    id = aggregate(cloud, name='a', availability_zone='london').json['aggregate']['id']
+    other = aggregate(cloud, name='b', availability_zone='paris').json['aggregate']['id']
+    aggregate(cloud, 'add_host', id, host='node1')
+    assert aggregate(cloud, 'add_host', id, host='node1').status == 409
+    assert aggregate(cloud, 'add_host', other, host='node1').status == 409
+    assert aggregate(cloud, 'add_host', id, host='node9').status == 404
+    assert cloud.admin('DELETE', f'/os-aggregates/{id}').status == 400
+    shown = cloud.admin('PUT', f'/os-aggregates/{id}', {'aggregate': {'name': 'c', 'availability_zone': 'rome'}})
+    assert shown.json['aggregate']['metadata'] == {'availability_zone': 'rome'}
+    assert services(cloud)[0]['zone'] == 'rome'
+    assert aggregate(cloud, 'set_metadata', id, metadata={'availability_zone': None}).status == 200
+    assert services(cloud)[0]['zone'] == 'nova'
+    assert aggregate(cloud, 'remove_host', id, host='node1').json['aggregate']['hosts'] == []
+    assert aggregate(cloud, 'remove_host', id, host='node1').status == 404
+    assert cloud.admin('DELETE', f'/os-aggregates/{id}').status == 200
+    assert cloud.admin('GET', f'/os-aggregates/{id}').status == 404
+    assert [each['name'] for each in cloud.get('/os-aggregates', **ADMIN)['aggregates']] == ['b']
+
+
+@pytest.mark.parametrize('body', [{}, {'name': ''}, {'name': 'a', 'colour': 'red'}, {'name': 'a' * 256},
+                                  {'name': 'a', 'availability_zone': 'x:y'}, {'name': 'a', 'availability_zone': ''}])
+def test_a_bad_aggregate_is_refused(cloud, body):
+    assert aggregate(cloud, **body).status == 400
+    assert cloud.get('/os-aggregates', **ADMIN)['aggregates'] == []
+    assert cloud.call('POST', '/os-aggregates', {'aggregate': {'name': 'a'}}).status == 403
+
+
+def test_a_guests_counters_are_shown_to_admins(cloud):
+    id = cloud.server(wait_for='ACTIVE')
+    assert cloud.call('GET', f'/servers/{id}/diagnostics').status == 403
+    shown = cloud.get(f'/servers/{id}/diagnostics', version='2.48', who='admin')
+    assert shown['state'] == 'running' and shown['num_cpus'] == 1
+    assert cloud.get(f'/servers/{id}/diagnostics', who='admin')['memory'] == 512 * 1024

@@ -7,6 +7,7 @@ app = Application('compute',
                   fault=fault.compute, project_in_url=True)
 
 from nova.api.compute import (  # noqa: E402
+    aggregates,
     availability_zones,
     extensions,
     flavor_access,
@@ -19,6 +20,7 @@ from nova.api.compute import (  # noqa: E402
     quota_sets,
     server_actions,
     server_create,
+    server_diagnostics,
     server_ips,
     server_metadata,
     server_password,
@@ -29,7 +31,7 @@ from nova.api.compute import (  # noqa: E402
     versions,
 )
 
-__all__ = ['app', 'availability_zones', 'extensions', 'flavor_access', 'flavor_extra_specs', 'flavors',
-           'hypervisors', 'instance_actions', 'keypairs', 'limits', 'quota_sets', 'server_actions',
-           'server_create', 'server_ips', 'server_metadata', 'server_password', 'server_tags', 'servers',
-           'services', 'usage', 'versions']
+__all__ = ['aggregates', 'app', 'availability_zones', 'extensions', 'flavor_access', 'flavor_extra_specs',
+           'flavors', 'hypervisors', 'instance_actions', 'keypairs', 'limits', 'quota_sets', 'server_actions',
+           'server_create', 'server_diagnostics', 'server_ips', 'server_metadata', 'server_password',
+           'server_tags', 'servers', 'services', 'usage', 'versions']
