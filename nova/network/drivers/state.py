@@ -206,5 +206,23 @@ class Present:
 
 
 def to_dict(state: Any) -> dict[str, Any]:
-    """Any state of this module as JSON's own types."""
-    return dataclasses.asdict(state)
+    """Any state of this module as JSON's own types.
+
+    A network carries each distinct list of security rules once, and its ports their place in
+    ``security_rules``: a group that names itself has all its members in the rules of each of them.
+    """
+    if not isinstance(state, NetworkState):
+        return dataclasses.asdict(state)
+    places: dict[tuple[int, ...], int] = {}
+    lists: list[list[dict[str, Any]]] = []
+    numbers = []
+    for port in state.ports:
+        same = tuple(map(id, port.security_rules))      # a hash of all the addresses would take too long
+        if same not in places:
+            places[same] = len(lists)
+            lists.append([dataclasses.asdict(rule) for rule in port.security_rules])
+        numbers.append(places[same])
+    bare = dataclasses.asdict(dataclasses.replace(
+        state, ports=tuple(dataclasses.replace(port, security_rules=()) for port in state.ports)))
+    ports = [{**port, 'security_rules': number} for port, number in zip(bare['ports'], numbers, strict=True)]
+    return {**bare, 'ports': ports, 'security_rules': lists}

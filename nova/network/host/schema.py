@@ -5,6 +5,7 @@ one of these checks; nothing is quoted or escaped later because nothing that wou
 """
 
 import dataclasses
+import functools
 import ipaddress
 import re
 import uuid
@@ -72,10 +73,15 @@ def cidr(field: str, value: Any) -> str:
     """A network such as 10.0.0.0/24; host bits are cut off, a lone address is a network of one."""
     try:
         if isinstance(value, str) and '%' not in value:
-            return str(ipaddress.ip_network(value, strict=False))
+            return _range(value)
     except ValueError:
         pass
     raise _wrong(field, 'not a CIDR')
+
+
+@functools.lru_cache(maxsize=8192)
+def _range(text: str) -> str:
+    return str(ipaddress.ip_network(text, strict=False))
 
 
 def interface_address(field: str, value: Any) -> str:
@@ -166,11 +172,21 @@ rule = made(
     protocol=maybe(protocol), port_range_min=_port_number, port_range_max=_port_number,
     remote_cidrs=maybe(many(cidr, 65536)))
 
+rules = many(many(rule, 10000), 65000)
+
+
+def placed(field: str, value: Any) -> tuple[states.SecurityRule, ...]:
+    """Rules that ``network`` has checked and put in the place of their number: JSON has no tuples."""
+    if not isinstance(value, tuple):
+        raise _wrong(field, 'not the number of a list of rules')
+    return value
+
+
 port = made(
     states.PortState, id=identifier, mac_address=mac,
     fixed_ips=many(made(states.FixedIp, subnet_id=identifier, ip_address=address), 100),
     host=maybe(host), tap=boolean, owner_uid=integer(0, 2 ** 32 - 2), admin_state_up=boolean,
-    port_security_enabled=boolean, security_rules=many(rule, 10000),
+    port_security_enabled=boolean, security_rules=placed,
     allowed_address_pairs=many(made(states.AddressPair, ip_address=cidr, mac_address=maybe(mac)), 1000),
     dhcp_options=many(made(states.DhcpOption, name=_text(_OPTION, 'a DHCP option'),
                            value=_text(_OPTION_VALUE, 'a DHCP option value'),
@@ -198,7 +214,7 @@ _router = made(
 
 def network(values: Any) -> states.NetworkState:
     """A network's state, with what its kind needs."""
-    checked = _network('network', values)
+    checked = _network('network', _with_rules(values))
     if checked.kind in ('vxlan', 'vlan') and checked.segmentation_id is None:
         raise _wrong('network.segmentation_id', f'needed by a {checked.kind} network')
     if checked.kind == 'vlan' and checked.segmentation_id > 4094:
@@ -213,6 +229,23 @@ def network(values: Any) -> states.NetworkState:
     if len(set(taps)) != len(taps):
         raise _wrong('network.ports', 'two ports share the first eleven characters of their ids')
     return checked
+
+
+def _with_rules(values: Any) -> Any:
+    """The lists of rules, checked once each, in the ports that name them by number; see ``to_dict``."""
+    if not isinstance(values, dict):
+        return values
+    lists, ports = rules('network.security_rules', values.get('security_rules', [])), values.get('ports')
+    values = {key: value for key, value in values.items() if key != 'security_rules'}
+    if not isinstance(ports, list):
+        return values
+    whole = []
+    for n, one in enumerate(ports):
+        if isinstance(one, dict):
+            number = integer(0, len(lists) - 1)(f'network.ports[{n}].security_rules', one.get('security_rules'))
+            one = {**one, 'security_rules': lists[number]}
+        whole.append(one)
+    return {**values, 'ports': whole}
 
 
 def router(values: Any) -> states.RouterState:
