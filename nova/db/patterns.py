@@ -1,8 +1,9 @@
 """Regular expressions from clients: a subset that means the same on all three databases and cannot run away.
 
 Literals, ``.``, classes, anchors, alternatives, groups, and quantifiers on
-single characters.  No nested quantifiers and few unbounded ones, so that the
-time a match takes stays a small power of the name's length.
+single characters.  A backtracking matcher tries at most the product of all
+choices that a pattern leaves it, so that product is bounded: two unbounded
+quantifiers in names of 255 characters, or sixteen choices of two.
 """
 
 import re
@@ -13,12 +14,12 @@ import sqlalchemy as sa
 from strata import errors
 
 MOST_CHARACTERS = 255
-MOST_UNBOUNDED = 4
+MOST_CHOICES = 2 ** 16
 
 _ATOM = re.compile(r"""
     \\[dDwWsS.^$*+?()\[\]{}|/\\_: @-] | \[\^?(?:[^\[\]\\]|\\[\\\]\[^-])+\] | [^\\\[\](){}*+?|^$]
 """, re.VERBOSE)
-_QUANTIFIER = re.compile(r'\*|\+|\?|\{(\d{1,3})(,(\d{0,3}))?\}')
+_QUANTIFIER = re.compile(r'\*|\+|\?|\{(\d{1,2})(,(\d{0,2}))?\}')
 
 
 def matches(column: Any, pattern: str, field: str) -> sa.ColumnElement[bool]:
@@ -35,13 +36,14 @@ def _is_tame(pattern: str) -> bool:
     """Whether a pattern is of the subset, and valid."""
     if len(pattern) > MOST_CHARACTERS or '\0' in pattern:
         return False
-    at, depth, unbounded, after_atom = 0, 0, 0, False
+    at, depth, choices, after_atom = 0, 0, 1, False
     while at < len(pattern):
         here = pattern[at]
         if here in '^$|(':
-            if here == '(' and pattern[at + 1:at + 2] == '?':
+            if pattern.startswith('(?', at):
                 return False
             depth += here == '('
+            choices *= 4 if here == '|' else 1
             at, after_atom = at + 1, False
         elif here == ')':
             depth -= 1
@@ -49,16 +51,24 @@ def _is_tame(pattern: str) -> bool:
         elif quantifier := _QUANTIFIER.match(pattern, at):
             if not after_atom:
                 return False
-            open_ended = bool(quantifier[2] and not quantifier[3])
-            unbounded += here in '*+' or open_ended or int(quantifier[3] or 0) > 20
+            choices *= _choices(quantifier)
             at, after_atom = quantifier.end(), False
         elif atom := _ATOM.match(pattern, at):
             at, after_atom = atom.end(), True
         else:
             return False
-        if depth < 0 or unbounded > MOST_UNBOUNDED:
+        if depth < 0 or choices > MOST_CHOICES:
             return False
     return depth == 0 and _compiles(pattern)
+
+
+def _choices(quantifier: re.Match[str]) -> int:
+    """How many repetitions a quantifier leaves open."""
+    if quantifier[0] in '*+' or (quantifier[2] and not quantifier[3]):
+        return MOST_CHARACTERS
+    if quantifier[0] == '?':
+        return 2
+    return max(1, int(quantifier[3] or quantifier[1]) - int(quantifier[1]) + 1)
 
 
 def _compiles(pattern: str) -> bool:

@@ -146,7 +146,7 @@ def _wanted(req: Request, query: Mapping[str, Any], whole_cloud: Any) -> Wanted:
     states, by_status = _states(req, asked)
     if {'changes-since', 'changes-before'} <= set(asked) and asked['changes-since'] > asked['changes-before']:
         raise errors.Invalid('The value of changes-since must be less than or equal to changes-before.')
-    last = {name: asked[name][-1] for name in ('ip', 'ip6', *PATTERNS) if asked.get(name)}
+    last = {name: asked[name][-1] for name in ('ip', 'ip6', *PATTERNS) if name in asked and asked[name][-1]}
     return Wanted(
         columns={**{name: asked[name] for name in EQUAL if name in asked}, **_numbers(asked)},
         patterns={name: last[name] for name in PATTERNS if name in last},
