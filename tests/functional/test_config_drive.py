@@ -22,7 +22,7 @@ FILES = {
 
 
 def extract(drive, target):
-    subprocess.run(['xorriso', '-osirrox', 'on', '-indev', drive, '-extract', '/', target], check=True,
+    subprocess.run(['xorriso', '-osirrox', 'on', '-indev', f'stdio:{drive}', '-extract', '/', target], check=True,
                    capture_output=True)
     return {str(path.relative_to(target)): path.read_bytes() for path in target.rglob('*') if path.is_file()}
 
