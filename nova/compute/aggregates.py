@@ -77,6 +77,8 @@ def add_host(wiring: Wiring, id: int, host: str) -> Aggregate:
             aggregate = db.get(tx, id)
             if not services.every(tx, binary='nova-compute', host=host):
                 raise errors.NotFound('Compute host {host} could not be found.', host=host)
+            if host in aggregate.hosts:
+                raise errors.Conflict('Aggregate {id} already has host {host}.', id=id, host=host)
             tx.add(AggregateHost(aggregate_id=id, host=host))
             tx.flush()
             _place(wiring, tx, aggregate, [host])
