@@ -47,8 +47,7 @@ def update(wiring: Wiring, noun: str, id: str, *, extra: dict[str, Any], **value
 def _put(tx: Session, row: Any, values: dict[str, Any]) -> None:
     """Set what is said, once it refers to things that are there."""
     if isinstance(row, Endpoint):
-        legacy = values.pop('region', None)
-        values.setdefault('region_id', legacy) if legacy else None
+        _name_region(tx, values)
         _check_endpoint(tx, values)
     parent = values.get('parent_region_id')
     if parent is not None:
@@ -61,6 +60,17 @@ def _put(tx: Session, row: Any, values: dict[str, Any]) -> None:
         row.description = ''
     if not isinstance(row, Region) and row.enabled is None:
         row.enabled = True
+
+
+def _name_region(tx: Session, values: dict[str, Any]) -> None:
+    """``region``, the older word for ``region_id``, may name a region that is not there yet."""
+    legacy = values.pop('region', None)
+    if not legacy or 'region_id' in values:
+        return
+    values['region_id'] = legacy
+    if tx.get(Region, legacy) is None:
+        tx.add(Region(id=legacy, description='', extra={}))
+        tx.flush()
 
 
 def _check_endpoint(tx: Session, values: dict[str, Any]) -> None:

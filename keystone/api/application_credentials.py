@@ -4,10 +4,10 @@ from typing import Any
 
 from keystone.api import app, bodies
 from keystone.api.checks import ADMIN, OWNER, READER
-from keystone.api.listing import filtered, links, page, self_link
+from keystone.api.listing import filtered, page, self_link
 from keystone.credential import applications
 from keystone.db import credentials
-from keystone.db.credentials import ApplicationCredential
+from keystone.db.credentials import AccessRule, ApplicationCredential
 from keystone.db.roles import Role
 from strata import errors
 from strata.clock import iso_micro
@@ -21,10 +21,12 @@ DELETE = Rule('identity:delete_application_credential', f'{ADMIN} or {OWNER}',
               'Delete an application credential.')
 GET_RULE = Rule('identity:get_access_rule', f'{READER} or {OWNER}', 'Show an access rule.')
 LIST_RULES = Rule('identity:list_access_rules', f'{READER} or {OWNER}', 'List the access rules of a user.')
+DELETE_RULE = Rule('identity:delete_access_rule', f'{ADMIN} or {OWNER}', 'Delete an access rule.')
 
 _ROLE = {'type': 'object', 'minProperties': 1, 'additionalProperties': False,
          'properties': {'id': bodies.ID, 'name': bodies.name(255)}}
-_ACCESS = {'type': 'object', 'additionalProperties': False, 'required': ['service', 'method', 'path'],
+_ACCESS = {'type': 'object', 'additionalProperties': False,
+           'anyOf': [{'required': ['id']}, {'required': ['service', 'method', 'path']}],
            'properties': {'id': bodies.ID, 'service': bodies.name(255),
                           'path': {'type': 'string', 'minLength': 1, 'maxLength': 128},
                           'method': {'enum': ['POST', 'GET', 'HEAD', 'PATCH', 'PUT', 'DELETE']}}}
@@ -91,25 +93,33 @@ def delete(req: Request, user_id: str, id: str) -> None:
     applications.delete(req.wiring, user_id, id)
 
 
-def _rules(req: Request, user_id: str) -> list[dict[str, Any]]:
-    with req.wiring.db.reading() as tx:
-        rows = tx.scalars(credentials.applications(user_id).order_by(ApplicationCredential.id)).all()
-    return [{**rule, 'links': self_link(req, f'/users/{user_id}/access_rules/{rule["id"]}')}
-            for row in rows for rule in row.access_rules]
+def _shown_rule(req: Request, row: AccessRule) -> dict[str, Any]:
+    return {'id': row.id, 'service': row.service, 'method': row.method, 'path': row.path,
+            'links': self_link(req, f'/users/{row.user_id}/access_rules/{row.id}')}
 
 
 @app.get('/users/{user_id}/access_rules', allow=LIST_RULES, late=True)
 def list_rules(req: Request, user_id: str) -> dict[str, Any]:
-    """List the access rules of a user's application credentials."""
+    """List a user's access rules, whether a credential has them or not."""
     req.enforce({'user_id': user_id})
-    return {'access_rules': _rules(req, user_id), 'links': links(req)}
+    query = filtered(credentials.access_rules(user_id), req, {
+        'service': AccessRule.service, 'method': AccessRule.method, 'path': AccessRule.path})
+    with req.wiring.db.reading() as tx:
+        rows, said = page(req, tx, query, AccessRule)
+    return {'access_rules': [_shown_rule(req, row) for row in rows], 'links': said}
 
 
 @app.get('/users/{user_id}/access_rules/{id}', allow=GET_RULE, late=True)
 def show_rule(req: Request, user_id: str, id: str) -> dict[str, Any]:
     """Show an access rule."""
     req.enforce({'user_id': user_id})
-    for rule in _rules(req, user_id):
-        if rule['id'] == id:
-            return {'access_rule': rule}
-    raise errors.NotFound('Could not find access rule: {id}.', id=id[:80])
+    with req.wiring.db.reading() as tx:
+        return {'access_rule': _shown_rule(req, applications.find_rule(tx, user_id, id))}
+
+
+@app.delete('/users/{user_id}/access_rules/{id}', allow=DELETE_RULE, late=True, status=204)
+def delete_rule(req: Request, user_id: str, id: str) -> None:
+    """Delete an access rule that no application credential has."""
+    req.enforce({'user_id': user_id})
+    applications.unrestricted(req.environ['keystone.token'])
+    applications.delete_rule(req.wiring, user_id, id)

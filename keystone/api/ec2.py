@@ -65,12 +65,11 @@ def create(req: Request, user_id: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _loaded(req: Request, user_id: str, access: str) -> Credential:
+    req.enforce({'target.credential.user_id': user_id})
     with req.wiring.db.reading() as tx:
-        row = credentials.get(tx, stored.ec2_id(access))
+        row = credentials.opened_by(tx, access)
     if row is None or row.user_id != user_id:
-        req.enforce({})
         raise errors.NotFound('Could not find credential: {id}.', id=access[:80])
-    req.enforce({'target.credential.user_id': row.user_id})
     return row
 
 

@@ -60,14 +60,11 @@ def issue(req: Request, body: Any, query: dict[str, bool]) -> Response:
 def _subject(req: Request, *, allow_expired: bool = False) -> tokens.Token:
     """The token in X-Subject-Token, if the caller may do that with it.
 
-    Who may not cannot tell from the answer whether it is good.
+    A token that is no good belongs to nobody, so it is 404 to everybody; whoever has one could as
+    well use it to see that.
     """
-    try:
-        token = tokens.validate(req.wiring, req.header('X-Subject-Token'), allow_expired=allow_expired)
-        _check_rules(req, token)
-    except errors.NotFound:
-        req.enforce({})
-        raise
+    token = tokens.validate(req.wiring, req.header('X-Subject-Token'), allow_expired=allow_expired)
+    _check_rules(req, token)
     req.enforce({'target.token.user_id': token.payload.user_id})
     return token
 

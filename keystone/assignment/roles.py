@@ -67,8 +67,8 @@ def imply(wiring: Wiring, prior_id: str, implied_id: str) -> None:
         prior, implied = find(tx, prior_id), find(tx, implied_id)
         if implied.domain_id is None and implied.name == NEVER_IMPLIED:
             raise errors.Forbidden('The role {name} cannot be implied.', name=implied.name)
-        if implied.domain_id is not None and implied.domain_id != prior.domain_id:
-            raise errors.Forbidden('A role of one domain cannot be implied outside of it.')
+        if implied.domain_id is not None and prior.domain_id is None:
+            raise errors.Forbidden('A role of a domain cannot be implied by a global role.')
         if prior_id in effective.load(tx).closure([implied_id]):
             raise errors.Forbidden('The role {id} implies the other already; they cannot imply each other.',
                                    id=implied_id)

@@ -17,7 +17,7 @@ from strata import errors
 def authenticate(wiring: Wiring, given: dict[str, Any]) -> tokens.Token:
     """The token of the key's owner for the key's project; ``errors.Unauthorized`` for anything wrong."""
     with wiring.db.reading() as tx:
-        row = credentials.get(tx, stored.ec2_id(str(given['access'])))
+        row = credentials.opened_by(tx, str(given['access']))
     if row is None or row.type != stored.EC2 or row.project_id is None:
         raise errors.Unauthorized()
     keys = stored.keys(wiring, row)

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from keystone import changes
 from keystone.db import credentials, roles
 from keystone.db.base import new_id
-from keystone.db.credentials import ApplicationCredential
+from keystone.db.credentials import AccessRule, ApplicationCredential
 from keystone.db.roles import Role
 from keystone.identity import passwords
 from keystone.token.tokens import Token
@@ -33,9 +33,8 @@ def create(wiring: Wiring, token: Token, *, name: str, secret: str | None = None
     row = ApplicationCredential(
         id=new_id(), name=name, user_id=token.payload.user_id, project_id=token.project_id,
         secret=passwords.hashed(wiring, secret), description=description, unrestricted=bool(unrestricted),
-        expires_at=_end(wiring, expires_at), role_ids=_roles(wiring, token, role_names),
-        access_rules=[{**rule, 'id': rule.get('id') or new_id()} for rule in access_rules or []])
-    _insert(wiring, row)
+        expires_at=_end(wiring, expires_at), role_ids=_roles(wiring, token, role_names))
+    _insert(wiring, row, access_rules or [])
     return row, secret
 
 
@@ -61,12 +60,43 @@ def _roles(wiring: Wiring, token: Token, wanted: list[dict[str, str]] | None) ->
 
 
 @retried
-def _insert(wiring: Wiring, row: ApplicationCredential) -> None:
+def _insert(wiring: Wiring, row: ApplicationCredential, rules: list[dict[str, str]]) -> None:
     with changes.unique('application credential', row.name), wiring.changing() as tx:
         most = wiring.conf.application_credential.user_limit
         if credentials.count(tx, ApplicationCredential, row.user_id) >= most:
             raise errors.Forbidden('A user has at most {most} application credentials.', most=most)
+        row.access_rules = [_rule(tx, row.user_id, rule) for rule in rules]
         tx.add(row)
+
+
+def _rule(tx: Session, user_id: str, wanted: dict[str, str]) -> dict[str, str]:
+    """A rule of the user's by id, or with the same words, or a new one."""
+    if 'id' in wanted:
+        rule = find_rule(tx, user_id, wanted['id'])
+    else:
+        rule = tx.scalar(credentials.access_rules(user_id, **wanted)) or AccessRule(
+            id=new_id(), user_id=user_id, **wanted)
+        tx.add(rule)
+        tx.flush()
+    return {'id': rule.id, 'service': rule.service, 'method': rule.method, 'path': rule.path}
+
+
+def find_rule(tx: Session, user_id: str, id: str) -> AccessRule:
+    """A user's access rule, or ``errors.NotFound``."""
+    row = tx.scalar(credentials.access_rules(user_id, id=id))
+    return changes.found(row, 'access rule', id)      # type: ignore[no-any-return]
+
+
+@retried
+def delete_rule(wiring: Wiring, user_id: str, id: str) -> None:
+    """Remove an access rule; ``errors.Forbidden`` while an application credential has it."""
+    with wiring.changing() as tx:
+        row = find_rule(tx, user_id, id)
+        for credential in tx.scalars(credentials.applications(user_id)).all():
+            if any(rule['id'] == id for rule in credential.access_rules):
+                raise errors.Forbidden('Access rule {id} is used by application credential {holder}.', id=id,
+                                       holder=credential.id)
+        tx.delete(row)
 
 
 def find(tx: Session, user_id: str, id: str) -> ApplicationCredential:

@@ -1,6 +1,5 @@
 """Credentials: secrets that keystone keeps for others, EC2 keys above all."""
 
-import hashlib
 from typing import Any
 
 import orjson
@@ -15,11 +14,6 @@ from strata import errors
 from strata.db import retried
 
 EC2 = 'ec2'
-
-
-def ec2_id(access: str) -> str:
-    """The id of the credential with an access key."""
-    return hashlib.sha256(access.encode()).hexdigest()
 
 
 def _parsed(kind: str, blob: str) -> dict[str, Any]:
@@ -38,18 +32,18 @@ def _parsed(kind: str, blob: str) -> dict[str, Any]:
 def create(wiring: Wiring, *, user_id: str, type: str, blob: str, project_id: str | None = None,
            extra: dict[str, Any] | None = None, application_credential_id: str | None = None) -> Credential:
     """A new credential; ``errors.Conflict`` for an access key that there is."""
-    id = new_id()
+    id, access = new_id(), None
     if type == EC2:
         parsed = _parsed(type, blob)
         if project_id is None:
             raise errors.Invalid('A credential of type ec2 is for a project.')
-        id = ec2_id(parsed['access'])
+        id = access = credentials.digest(parsed['access'])
         # set here, never by the client: what made it bounds what it opens
         parsed.pop('app_cred_id', None)
         if application_credential_id:
             parsed['app_cred_id'] = application_credential_id
         blob = orjson.dumps(parsed).decode()
-    row = Credential(id=id, user_id=user_id, project_id=project_id, type=type,
+    row = Credential(id=id, user_id=user_id, project_id=project_id, type=type, access=access,
                      blob=credential.sealed(wiring, blob), extra=extra or {})
     with changes.unique('credential', id), wiring.changing() as tx:
         changes.found(users.get(tx, user_id), 'user', user_id)
@@ -69,8 +63,8 @@ def find(tx: Session, id: str) -> Credential:
 
 @retried
 def update(wiring: Wiring, id: str, *, extra: dict[str, Any], **values: Any) -> Credential:
-    """Change a credential; neither its owner nor, for EC2, the key's identity and binding can change."""
-    with wiring.changing() as tx:
+    """Change a credential; neither its owner nor, for EC2, what it is bound to can change."""
+    with changes.unique('credential', id), wiring.changing() as tx:
         row = find(tx, id)
         if values.get('user_id', row.user_id) != row.user_id:
             raise errors.Invalid('The owner of a credential cannot be changed.')
@@ -94,9 +88,9 @@ def _keep_ec2(wiring: Wiring, row: Credential, values: dict[str, Any]) -> None:
     if 'blob' not in values:
         return
     old, new = _parsed(EC2, credential.opened(wiring, row)), _parsed(EC2, values['blob'])
-    if old['access'] != new['access'] or old.get('app_cred_id') != new.get('app_cred_id') \
-            or old.get('trust_id') != new.get('trust_id'):
-        raise errors.Invalid('The access key of a credential, and what it is bound to, cannot be changed.')
+    if old.get('app_cred_id') != new.get('app_cred_id') or old.get('trust_id') != new.get('trust_id'):
+        raise errors.Invalid('What a credential is bound to cannot be changed.')
+    values['access'] = credentials.digest(new['access'])
 
 
 @retried

@@ -1,6 +1,7 @@
 """Credentials (EC2 keys and others) and application credentials: the tables, and every query on them."""
 
 import datetime
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from strata import db
 
 
 class Credential(Base):
-    """``blob`` is encrypted; for type ``ec2`` the id is the SHA-256 of the access key."""
+    """``blob`` is encrypted; for type ``ec2`` the id is the SHA-256 of the access key it was made with."""
 
     __tablename__ = 'credentials'
 
@@ -21,6 +22,8 @@ class Credential(Base):
     project_id: Mapped[str | None] = mapped_column(db.Id, index=True)
     type: Mapped[str] = mapped_column(sa.String(255))
     blob: Mapped[str] = mapped_column(sa.Text)
+    #: the SHA-256 of the access key, for type ``ec2``
+    access: Mapped[str | None] = mapped_column(db.Id, unique=True)
     extra: Mapped[dict[str, Any]] = mapped_column(db.Json, default=dict)
 
 
@@ -40,13 +43,41 @@ class ApplicationCredential(Base):
     expires_at: Mapped[datetime.datetime | None] = mapped_column(db.Time)
     unrestricted: Mapped[bool] = mapped_column(default=False)
     role_ids: Mapped[list[str]] = mapped_column(db.Json)
-    #: ``{id, service, method, path}`` each
+    #: ``{id, service, method, path}`` each, copies of ``AccessRule`` rows
     access_rules: Mapped[list[dict[str, str]]] = mapped_column(db.Json, default=list)
+
+
+class AccessRule(Base):
+    """A request that application credentials of a user may be confined to; it outlives them."""
+
+    __tablename__ = 'access_rules'
+    __table_args__ = (sa.UniqueConstraint('user_id', 'service', 'method', 'path'),)
+
+    id: Mapped[str] = mapped_column(db.Id, primary_key=True, default=new_id)
+    user_id: Mapped[str] = mapped_column(db.Id, sa.ForeignKey('users.id', ondelete='CASCADE'))
+    service: Mapped[str] = mapped_column(sa.String(255))
+    method: Mapped[str] = mapped_column(sa.String(16))
+    path: Mapped[str] = mapped_column(sa.String(128))
+
+
+def access_rules(user_id: str, **equal: str) -> sa.Select[tuple[AccessRule]]:
+    """A user's access rules with the given column values."""
+    return sa.select(AccessRule).filter_by(user_id=user_id, **equal)
 
 
 def get(tx: Session, id: str) -> Credential | None:
     """A credential by id."""
     return tx.get(Credential, id)
+
+
+def digest(access: str) -> str:
+    """What an access key is found by."""
+    return hashlib.sha256(access.encode()).hexdigest()
+
+
+def opened_by(tx: Session, access: str) -> Credential | None:
+    """The EC2 credential with an access key."""
+    return tx.scalar(sa.select(Credential).where(Credential.access == digest(access)))
 
 
 def query(**equal: str | None) -> sa.Select[tuple[Credential]]:

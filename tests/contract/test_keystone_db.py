@@ -35,7 +35,7 @@ def test_the_migrations_make_what_the_models_say(wired):
 
 def test_migrating_again_changes_nothing(wired):
     tables.upgrade(wired.db)
-    assert migrate.current(wired.db) == '0001'
+    assert migrate.current(wired.db) == '0002'
 
 
 def test_bootstrapping_twice_leaves_one_of_everything(wired):

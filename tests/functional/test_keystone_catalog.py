@@ -69,7 +69,10 @@ def test_endpoints_are_filtered_changed_and_deleted(keystone):
     assert keystone.get('/endpoints?interface=admin&service_id=' + made['service_id']).json['endpoints'] == []
     at = f'/endpoints/{made["id"]}'
     assert keystone.get(at).json['endpoint'] == made
-    assert keystone.patch(at, {'endpoint': {'region': 'nowhere'}}).status == 400
+    assert keystone.patch(at, {'endpoint': {'region_id': 'nowhere'}}).status == 400
+    assert keystone.get('/regions/somewhere').status == 404
+    assert keystone.patch(at, {'endpoint': {'region': 'somewhere'}}).json['endpoint']['region_id'] == 'somewhere'
+    assert keystone.get('/regions/somewhere').status == 200      # the older word makes what it names
     assert keystone.delete(at).status == 204
     assert keystone.get(at).status == 404
 

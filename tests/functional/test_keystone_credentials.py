@@ -215,7 +215,41 @@ def test_ec2_keys_are_listed_shown_and_deleted(keystone, demo):
         hashlib.sha256(key['access'].encode()).hexdigest()
     assert keystone.delete(f'{at}/{key["access"]}', token).status == 204
     assert keystone.get(f'{at}/{key["access"]}').status == 404
+    assert keystone.get(f'{at}/{key["access"]}', token).status == 404
     assert keystone.post('/ec2tokens', {'credentials': signed_v2(key)}).status == 401
+
+
+def test_an_access_key_that_was_changed_opens_and_the_old_one_does_not(keystone, demo):
+    project, user, token = demo
+    key = ec2(keystone, user, project, token)
+    at = '/credentials/' + hashlib.sha256(key['access'].encode()).hexdigest()
+    blob = {'access': 'other', 'secret': 'word', 'trust_id': None}
+    changed = keystone.patch(at, {'credential': {'blob': json.dumps(blob)}}).json['credential']
+    assert json.loads(changed['blob']) == blob and at.endswith(changed['id'])
+    changed = {**key, 'access': 'other', 'secret': 'word'}
+    assert keystone.post('/ec2tokens', {'credentials': signed_v2(changed)}).status == 200
+    assert keystone.post('/ec2tokens', {'credentials': signed_v2(key)}).status == 401
+    taken = ec2(keystone, user, project, token)
+    blob['access'] = taken['access']
+    assert keystone.patch(at, {'credential': {'blob': json.dumps(blob)}}).status == 409
+
+
+def test_access_rules_outlive_their_credentials_and_are_deleted_by_hand(keystone, demo):
+    project, user, token = demo
+    rule = {'path': '/v2.1/servers', 'method': 'GET', 'service': 'compute'}
+    made = application(keystone, token, user, access_rules=[rule]).json['application_credential']
+    [shown] = made['access_rules']
+    again = application(keystone, token, user, name='again', access_rules=[rule]).json['application_credential']
+    third = application(keystone, token, user, name='third', access_rules=[{'id': shown['id']}])
+    third = third.json['application_credential']
+    assert again['access_rules'] == third['access_rules'] == [shown]
+    at = f'/users/{user["id"]}/access_rules/{shown["id"]}'
+    assert keystone.delete(at, token).status == 403
+    for each in (made, again, third):
+        keystone.delete(f'/users/{user["id"]}/application_credentials/{each["id"]}', token)
+    assert keystone.get(at, token).status == 200
+    assert keystone.delete(at, token).status == 204
+    assert keystone.get(f'/users/{user["id"]}/access_rules', token).json['access_rules'] == []
 
 
 def test_credentials_are_stored_sealed(keystone):

@@ -48,7 +48,7 @@ def good(etc, *words, **environ):
 def test_a_cloud_is_set_up_with_a_handful_of_commands_and_serves(etc):
     assert good(etc, 'db', 'version') == 'empty\n'
     good(etc, 'db_sync')
-    assert good(etc, 'db', 'version') == '0001\n'
+    assert good(etc, 'db', 'version') == '0002\n'
     good(etc, 'fernet', 'setup')
     port = next(line.split()[-1] for line in (etc / 'keystone.conf').read_text().splitlines() if 'port' in line)
     url = f'http://127.0.0.1:{port}/v3'

@@ -82,6 +82,14 @@ def test_implications_are_made_followed_and_removed(keystone):
     assert in_effect(keystone, 'demo', project) == ['tester']
 
 
+def test_a_domain_role_implies_those_of_other_domains_but_no_global_role_implies_one(keystone):
+    near, far = (keystone.make('role', name='r', domain_id=keystone.make('domain', name=name)['id'])['id']
+                 for name in ('near', 'far'))
+    assert keystone.put(f'/roles/{near}/implies/{far}').status == 201
+    assert keystone.put(f'/roles/{near}/implies/{keystone.role("reader")}').status == 201
+    assert keystone.put(f'/roles/{keystone.role("member")}/implies/{near}').status == 403
+
+
 def test_nobody_becomes_admin_by_implication_and_circles_are_refused(keystone):
     role = keystone.make('role', name='tester')['id']
     assert keystone.put(f'/roles/{role}/implies/{keystone.role("admin")}').status == 403

@@ -228,8 +228,11 @@ def test_everybody_may_look_at_their_own_token_and_services_at_all(keystone):
     mine, theirs = keystone.login('demo', project='demo'), keystone.login('other', project='other')
     assert keystone.validate(mine, mine).status == 200
     assert keystone.validate(theirs, mine).status == 403
-    assert keystone.validate('nonsense', mine).status == 403
+    assert keystone.validate('nonsense', mine).status == 404
     assert revoke(keystone, theirs, mine).status == 403
+    another = keystone.login('demo', project='demo')
+    assert revoke(keystone, another, mine).status == 204
+    assert keystone.validate(another, mine).status == 404      # no longer anybody's
     keystone.grant('service', on=f'projects/{project["id"]}', user=user['id'])
     assert keystone.validate(theirs, mine).status == 200
     assert revoke(keystone, theirs, mine).status == 403
