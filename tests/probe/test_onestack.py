@@ -4,10 +4,13 @@ One story in order, for each part takes minutes under emulation.
 """
 
 import contextlib
+import json
 import os
 import re
 import shutil
+import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -15,12 +18,13 @@ import threading
 from pathlib import Path
 
 import pytest
+import requests
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / 'tools'))
 
 from launcher import provision, story  # noqa: E402
-from launcher.cloud import Cloud, wait  # noqa: E402
+from launcher.cloud import Cloud, Refused, wait  # noqa: E402
 from launcher.settings import Person, Settings, load  # noqa: E402
 
 pytestmark = [pytest.mark.probe, pytest.mark.root, pytest.mark.qemu, pytest.mark.timeout(1200)]
@@ -175,6 +179,11 @@ def test_a_fresh_clone_becomes_a_cloud_with_a_server_and_leaves_nothing_behind(o
         other.call('DELETE', 'compute', f'/v2.1/servers/{server["id"]}')
     wait('the second server to be gone', lambda: not other.get('compute', '/v2.1/servers')['servers'], 60)
 
+    # kill -9 in the middle of a build: of fetching the image, of booting the guest
+    demo = Cloud(one.settings, 'demo').login()
+    for step in ('block_device_mapping', 'spawning'):
+        a_build_survives_kill(one, demo, admin, step)
+
     status = one('status')
     assert re.search(r'nova +running', status)
     assert re.search(r'first +ACTIVE', status)
@@ -197,6 +206,59 @@ def test_a_fresh_clone_becomes_a_cloud_with_a_server_and_leaves_nothing_behind(o
         assert after[what] == state, f'{what} is not as before'
     assert not one.data.exists()
     assert clouds.read_text().count('auth_url') == 1
+
+
+def a_build_survives_kill(one: OneStack, demo: Cloud, admin: Cloud, step: str) -> None:
+    """Kill nova while it is in a step of a build; the server settles, and its delete leaves nothing."""
+    image = large_image(admin, f'large-{step}')
+    network = demo.get('network', '/v2.0/networks', name='private')['networks'][0]
+    server = demo.post('compute', '/v2.1/servers', {'server': {
+        'name': step, 'imageRef': image, 'flavorRef': '42', 'networks': [{'uuid': network['id']}]}})['server']['id']
+    with sqlite3.connect(f'file:{one.data}/db/nova.sqlite?mode=ro', uri=True, timeout=30) as rows:
+        wait(f'the step {step}', lambda: rows.execute(
+            'SELECT 1 FROM operations WHERE resource_id = ? AND step = ?', (server, step)).fetchone(), 120, pause=0.002)
+    os.kill(pid_of(one, 'nova'), signal.SIGKILL)
+
+    def settled() -> str | None:
+        with contextlib.suppress(requests.ConnectionError, Refused):
+            now = demo.get('compute', f'/v2.1/servers/{server}')['server']
+            assert now['status'] != 'ERROR' or now['fault']['message']
+            return now['status'] if now['status'] in ('ACTIVE', 'ERROR') else None
+        return None
+    wait('the server to settle', settled, 180, pause=0.5)
+    taps = [f'tap{port["id"][:11]}' for port in demo.get('network', '/v2.0/ports', device_id=server)['ports']]
+    demo.call('DELETE', 'compute', f'/v2.1/servers/{server}')
+    wait('the server to be gone', lambda: server not in str(demo.get('compute', '/v2.1/servers')), 90)
+    assert not demo.get('network', '/v2.0/ports', device_id=server)['ports']
+    assert not (one.data / 'instances' / server).exists()
+    domains = subprocess.run(['virsh', 'list', '--all', '--uuid'], capture_output=True, text=True, check=True).stdout
+    assert server not in domains
+    wait('its devices to be gone', lambda: not any(Path('/sys/class/net', tap).exists() for tap in taps), 30)
+    with sqlite3.connect(f'file:{one.data}/db/nova.sqlite?mode=ro', uri=True, timeout=30) as rows:
+        assert rows.execute('SELECT count(*) FROM claims WHERE server_id = ?', (server,)).fetchone() == (0,)
+        assert rows.execute('SELECT count(*) FROM operations WHERE finished_at IS NULL').fetchone() == (0,)
+
+
+def large_image(admin: Cloud, name: str) -> str:
+    """The guest's image as a raw one with 300 MB of nothing behind it, so that fetching it takes a while."""
+    found = admin.get('image', '/v2/images', name=provision.IMAGE)['images'][0]
+    with tempfile.TemporaryDirectory(dir='/var/tmp') as folder:
+        small, raw = Path(folder) / 'small', Path(folder) / 'raw'
+        small.write_bytes(admin.session.get(admin.settings.url('image', f'/v2/images/{found["id"]}/file')).content)
+        subprocess.run(['qemu-img', 'convert', '-f', 'qcow2', '-O', 'raw', str(small), str(raw)], check=True)
+        os.truncate(raw, 300 << 20)
+        entry = admin.post('image', '/v2/images', {'name': name, 'disk_format': 'raw', 'container_format': 'bare',
+                                                   'visibility': 'public'})
+        with raw.open('rb') as file:
+            admin.call('PUT', 'image', f'/v2/images/{entry["id"]}/file', data=file, timeout=300,
+                       headers={'Content-Type': 'application/octet-stream'})
+    return str(entry['id'])
+
+
+def pid_of(one: OneStack, name: str) -> int:
+    """The pid of one of the cloud's processes."""
+    state = json.loads((one.data / 'run' / 'processes.json').read_text())
+    return next(int(each['pid']) for each in state['processes'] if each['name'] == name)
 
 
 def memory_of_control_plane(status: str) -> int:
