@@ -52,6 +52,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f'onestack: {trouble}', file=sys.stderr)
     except PermissionError as error:
         print(f'onestack: {error}. Remedy: run it with sudo.', file=sys.stderr)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)      # whoever read our output has gone
+        return 1
     except KeyboardInterrupt:
         print('\nonestack: interrupted; the same command goes on where it stopped.', file=sys.stderr)
         return 130
