@@ -1,7 +1,10 @@
 """clouds.yaml and openrc, in the home of the person who called us, merged with what is there."""
 
+import contextlib
 import os
+import re
 import shlex
+from typing import Any
 
 import yaml
 
@@ -9,6 +12,8 @@ from launcher.settings import Person, Settings, Trouble, write
 
 CLOUD, ADMIN = 'onestack', 'onestack-admin'
 MARK = '# written by onestack'
+#: around our entries in clouds.yaml
+BEGIN, END = '# onestack wrote this', '# up to here'
 
 
 def _auth(settings: Settings, user: str, project: str) -> dict[str, str]:
@@ -27,11 +32,19 @@ def write_all(settings: Settings, who: Person) -> tuple[str, str]:
     """Write both files, owned by the person; returns their paths."""
     folder = os.path.join(who.home, '.config', 'openstack')
     _make(folder, who)
-    path = os.path.join(folder, 'clouds.yaml')
-    write(path, merged(_read(path), clouds(settings)), mode=0o600, owner=(who.uid, who.gid))
+    path, text = os.path.join(folder, 'clouds.yaml'), _read(os.path.join(folder, 'clouds.yaml'))
+    changed = merged(text, clouds(settings), path)
+    if changed != text:
+        write(_target(path, who), changed, mode=0o600, owner=(who.uid, who.gid))
     rc = os.path.join(folder, 'openrc')
     write(rc, openrc(settings), mode=0o600, owner=(who.uid, who.gid))
     return path, rc
+
+
+def _target(path: str, who: Person) -> str:
+    """Where to write: a link to a file of the person's (in a folder of dot files, say) stays one."""
+    real = os.path.realpath(path)
+    return real if os.path.exists(real) and os.stat(real).st_uid == who.uid else path
 
 
 def remove(who: Person) -> None:
@@ -44,28 +57,57 @@ def remove(who: Person) -> None:
     if not text:
         return
     document = _parsed(path, text)
-    known = {name: entry for name, entry in (document.get('clouds') or {}).items() if name not in (CLOUD, ADMIN)}
-    if not known and set(document) <= {'clouds'}:
+    document['clouds'] = {name: entry for name, entry in (document.get('clouds') or {}).items()
+                          if name not in (CLOUD, ADMIN)}
+    if not document['clouds'] and set(document) <= {'clouds'}:
         os.unlink(path)
     else:
-        document['clouds'] = known
-        write(path, yaml.safe_dump(document, sort_keys=False), mode=0o600, owner=(who.uid, who.gid))
+        write(_target(path, who), _edited(_cut(text), document), mode=0o600, owner=(who.uid, who.gid))
 
 
 def merged(text: str, entries: dict[str, dict[str, object]], path: str = 'clouds.yaml') -> str:
-    """The text of clouds.yaml with our entries put in and everything else kept."""
+    """The text of clouds.yaml with our entries put in and everything else kept, comments too where that can be."""
     document = _parsed(path, text)
     document['clouds'] = {**(document.get('clouds') or {}), **entries}
+    return _edited(_inserted(_cut(text), entries), document)
+
+
+def _edited(text: str, document: dict[str, Any]) -> str:
+    """The edited text if it says what it should, else the document written anew."""
+    with contextlib.suppress(yaml.YAMLError):
+        said = yaml.safe_load(text)
+        if isinstance(said, dict) and {**said, 'clouds': said.get('clouds') or {}} == document:
+            return text
     return yaml.safe_dump(document, sort_keys=False)
 
 
-def _parsed(path: str, text: str) -> dict[str, dict[str, object]]:
+def _cut(text: str) -> str:
+    """The text without the lines between our marks."""
+    return re.sub(rf'^ *{re.escape(BEGIN)}\n.*?^ *{re.escape(END)}\n', '', text, flags=re.MULTILINE | re.DOTALL)
+
+
+def _inserted(text: str, entries: dict[str, dict[str, object]]) -> str:
+    """The text with our entries, between marks, at the top of ``clouds:``."""
+    head = re.search(r'^clouds: *(#.*)?\n', text, re.MULTILINE)
+    if head is None:
+        text = f'{text.rstrip()}\nclouds:\n'.lstrip()
+        position = len(text)
+    else:
+        position = head.end()
+    first = re.search(r'^( *)[^\s#]', text[position:], re.MULTILINE)
+    indent = (first and first[1]) or '  '
+    block = [BEGIN, *yaml.safe_dump(entries, sort_keys=False).splitlines(), END]
+    return text[:position] + ''.join(f'{indent}{line}\n' for line in block) + text[position:]
+
+
+def _parsed(path: str, text: str) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(text) if text.strip() else {}
+        document = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise Trouble(f'{path} is not valid YAML.', 'mend it or move it away, then run "up" again.') from error
-    if not isinstance(document, dict):
-        raise Trouble(f'{path} does not hold a mapping.', 'move it away, then run "up" again.')
+    document = {} if document is None else document
+    if not isinstance(document, dict) or not isinstance(document.get('clouds') or {}, dict):
+        raise Trouble(f'{path} does not hold clouds by name.', 'move it away, then run "up" again.')
     return document
 
 

@@ -1,0 +1,242 @@
+"""What onestack leaves behind: clouds.yaml and openrc in a home, the settings of a cloud, lines on a screen."""
+
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(CHECKOUT, 'tools'))
+
+from launcher import clientfiles, progress, settings  # noqa: E402
+from launcher.settings import Person, Settings, Trouble  # noqa: E402
+
+MINE = """\
+# my clouds
+clouds:
+  work:
+    auth: {auth_url: 'https://work.example/v3', username: me, password: "it's: #mine"}
+    region_name: R1
+cache:
+  expiration_time: 3600
+"""
+
+
+@pytest.fixture
+def cloud(tmp_path):
+    return Settings(str(tmp_path / 'data'), 21000, 'fake', True, {'admin': "a'd$min", 'demo': 'd e m o'})
+
+
+@pytest.fixture
+def who(tmp_path):
+    home = tmp_path / 'home'
+    home.mkdir()
+    return Person('me', os.geteuid(), os.getegid(), str(home))
+
+
+def clouds_yaml(who):
+    return os.path.join(who.home, '.config', 'openstack', 'clouds.yaml')
+
+
+def put(who, text):
+    os.makedirs(os.path.dirname(clouds_yaml(who)), exist_ok=True)
+    with open(clouds_yaml(who), 'w', encoding='utf-8') as file:
+        file.write(text)
+
+
+def get(who):
+    with open(clouds_yaml(who), encoding='utf-8') as file:
+        return file.read()
+
+
+class TestCloudsYaml:
+    def test_it_is_made_readable_by_its_owner_only(self, cloud, who):
+        path, rc = clientfiles.write_all(cloud, who)
+        assert path == clouds_yaml(who)
+        for each in (path, rc):
+            assert stat.S_IMODE(os.stat(each).st_mode) == 0o600
+            assert os.stat(each).st_uid == who.uid
+        assert stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o700
+
+    def test_a_member_and_an_administrator_are_in_it(self, cloud, who):
+        clientfiles.write_all(cloud, who)
+        made = yaml.safe_load(get(who))['clouds']
+        assert {name: entry['auth']['username'] for name, entry in made.items()} == {
+            'onestack': 'demo', 'onestack-admin': 'admin'}
+        assert made['onestack-admin']['auth']['password'] == "a'd$min"
+        assert made['onestack']['auth']['auth_url'] == 'http://127.0.0.1:21000/v3'
+
+    def test_what_was_in_it_stays(self, cloud, who):
+        put(who, MINE)
+        clientfiles.write_all(cloud, who)
+        after, before = yaml.safe_load(get(who)), yaml.safe_load(MINE)
+        assert after['clouds']['work'] == before['clouds']['work']
+        assert after['cache'] == before['cache']
+        assert set(after['clouds']) == {'work', 'onestack', 'onestack-admin'}
+
+    @pytest.mark.parametrize('indent', ['  ', '    ', ''], ids=['two', 'four', 'none'])
+    def test_comments_and_layout_stay(self, cloud, who, indent):
+        mine = MINE if indent == '  ' else f'clouds:   # all\n{indent or " "}work:\n{indent or " "}  profile: x   # y\n'
+        put(who, mine)
+        clientfiles.write_all(cloud, who)
+        assert set(yaml.safe_load(get(who))['clouds']) == {'work', 'onestack', 'onestack-admin'}
+        kept = [line for line in get(who).splitlines() if line in mine.splitlines()]
+        assert kept == mine.splitlines()
+        clientfiles.remove(who)
+        assert get(who) == mine
+
+    def test_clouds_on_one_line_are_kept_too(self, cloud, who):
+        put(who, 'clouds: {work: {profile: x}}\n')
+        clientfiles.write_all(cloud, who)
+        assert set(yaml.safe_load(get(who))['clouds']) == {'work', 'onestack', 'onestack-admin'}
+
+    def test_a_second_time_changes_nothing(self, cloud, who):
+        put(who, MINE)
+        clientfiles.write_all(cloud, who)
+        once = get(who)
+        clientfiles.write_all(cloud, who)
+        assert get(who) == once
+
+    def test_a_link_stays_a_link(self, cloud, who, tmp_path):
+        (tmp_path / 'dotfiles').write_text(MINE)
+        os.makedirs(os.path.dirname(clouds_yaml(who)))
+        os.symlink(tmp_path / 'dotfiles', clouds_yaml(who))
+        clientfiles.write_all(cloud, who)
+        assert os.path.islink(clouds_yaml(who))
+        assert 'onestack-admin' in (tmp_path / 'dotfiles').read_text()
+
+    def test_our_own_entries_are_brought_up_to_date(self, cloud, who):
+        clientfiles.write_all(cloud, who)
+        clientfiles.write_all(settings.Settings(cloud.data_dir, 22000, 'fake', True, cloud.secrets), who)
+        assert yaml.safe_load(get(who))['clouds']['onestack']['auth']['auth_url'] == 'http://127.0.0.1:22000/v3'
+
+    def test_removing_takes_out_ours_and_nothing_else(self, cloud, who):
+        put(who, MINE)
+        clientfiles.write_all(cloud, who)
+        clientfiles.remove(who)
+        assert yaml.safe_load(get(who)) == yaml.safe_load(MINE)
+        assert not os.path.exists(os.path.join(os.path.dirname(clouds_yaml(who)), 'openrc'))
+
+    def test_a_file_that_held_only_ours_goes(self, cloud, who):
+        clientfiles.write_all(cloud, who)
+        clientfiles.remove(who)
+        assert not os.path.exists(clouds_yaml(who))
+
+    def test_an_openrc_of_somebody_else_stays(self, who):
+        put(who, MINE)
+        rc = os.path.join(os.path.dirname(clouds_yaml(who)), 'openrc')
+        with open(rc, 'w', encoding='utf-8') as file:
+            file.write('export OS_CLOUD=work\n')
+        clientfiles.remove(who)
+        assert os.path.exists(rc)
+
+    @pytest.mark.parametrize('broken', [
+        'clouds: [a', 'clouds:\n\t- x', '- a\n- b\n', 'just words\n', 'clouds: [a, b]\n',
+    ], ids=['unclosed', 'tab', 'list', 'text', 'clouds in a list'])
+    def test_a_broken_file_is_left_alone_and_named_in_one_line(self, cloud, who, broken):
+        put(who, broken)
+        with pytest.raises(Trouble) as caught:
+            clientfiles.write_all(cloud, who)
+        assert 'clouds.yaml' in str(caught.value)
+        assert 'Remedy:' in str(caught.value)
+        assert '\n' not in str(caught.value)
+        assert get(who) == broken
+
+    @pytest.mark.parametrize('empty', ['', '\n', '# nothing yet\n', 'clouds:\n'])
+    def test_an_empty_file_is_filled(self, cloud, who, empty):
+        put(who, empty)
+        clientfiles.write_all(cloud, who)
+        assert set(yaml.safe_load(get(who))['clouds']) == {'onestack', 'onestack-admin'}
+
+
+class TestOpenrc:
+    @pytest.mark.parametrize('words, user, password', [('', 'demo', 'd e m o'), ('admin', 'admin', "a'd$min")])
+    def test_a_shell_reads_it(self, cloud, who, words, user, password):
+        _, rc = clientfiles.write_all(cloud, who)
+        said = subprocess.run(
+            ['bash', '-c', f'. {rc} {words}; printf "%s\\n" "$OS_USERNAME" "$OS_PROJECT_NAME" "$OS_PASSWORD" '
+                           '"$OS_AUTH_URL"'],
+            capture_output=True, text=True, check=True, env={'PATH': os.environ['PATH']})
+        assert said.stdout.splitlines() == [user, user, password, 'http://127.0.0.1:21000/v3']
+
+
+class TestSettings:
+    def test_they_are_kept_between_commands(self, cloud):
+        os.makedirs(cloud.data_dir)
+        cloud.save()
+        assert settings.load(cloud.data_dir) == cloud
+        assert stat.S_IMODE(os.stat(cloud.path('settings.json')).st_mode) == 0o600
+
+    def test_without_them_there_is_no_cloud(self, tmp_path):
+        assert settings.load(str(tmp_path)) is None
+
+    def test_what_cannot_be_read_is_one_line_with_a_remedy(self, cloud):
+        os.makedirs(cloud.data_dir)
+        with open(cloud.path('settings.json'), 'w', encoding='utf-8') as file:
+            file.write('{"data_dir": ')
+        with pytest.raises(Trouble, match='settings.json cannot be read.*Remedy'):
+            settings.load(cloud.data_dir)
+
+    def test_a_second_up_keeps_passwords_and_ports(self, tmp_path):
+        where = str(tmp_path)
+        first = settings.settle(where, port_base=23000, driver='fake', server=True)
+        first.save()
+        second = settings.settle(where, port_base=None, driver=None, server=True)
+        assert second == first
+        assert set(first.secrets) == {'admin', 'demo', 'glance', 'nova'}
+        assert len(set(first.secrets.values())) == 4
+
+    def test_a_cloud_does_not_change_its_driver(self, tmp_path):
+        settings.settle(str(tmp_path), port_base=None, driver='fake', server=True).save()
+        with pytest.raises(Trouble, match='uses the fake driver.*Remedy'):
+            settings.settle(str(tmp_path), port_base=None, driver='libvirt', server=True)
+
+    def test_the_usual_ports_or_a_row_of_them(self, cloud):
+        usual = Settings('/nowhere')
+        assert [usual.port(name) for name in ('identity', 'image', 'compute', 'network')] == [5000, 9292, 8774, 9696]
+        assert sorted(cloud.port(name) for name in settings.PORTS) == list(range(21000, 21006))
+
+    def test_a_file_is_replaced_whole(self, tmp_path):
+        path = tmp_path / 'file'
+        path.write_text('old')
+        settings.write(str(path), 'new', mode=0o640)
+        assert path.read_text() == 'new'
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
+        assert os.listdir(tmp_path) == ['file']
+
+
+class TestProgress:
+    def test_a_step_is_a_line_with_its_time_and_remark(self, capsys):
+        shown = progress.Progress()
+        with shown.step('Installing') as step:
+            step.remark = '3 of them'
+        [line] = capsys.readouterr().out.splitlines()
+        assert line.split() == ['Installing', '0.0', 's', '(3', 'of', 'them)']
+        assert [name for name, _ in shown.took] == ['Installing']
+
+    def test_a_failed_step_says_so(self, capsys):
+        with pytest.raises(Trouble), progress.Progress().step('Starting'):
+            raise Trouble('no.')
+        assert capsys.readouterr().out.split() == ['Starting', 'failed']
+
+
+class TestCommand:
+    def onestack(self, *words):
+        return subprocess.run([sys.executable, '-m', 'launcher', *words], capture_output=True, text=True, env={
+            **os.environ, 'PYTHONPATH': os.pathsep.join([CHECKOUT, os.path.join(CHECKOUT, 'tools')])})
+
+    @pytest.mark.parametrize('command', ['status', 'down', 'logs'])
+    def test_where_there_is_no_cloud_it_says_so_in_one_line(self, tmp_path, command):
+        done = self.onestack(command, '--data-dir', str(tmp_path))
+        assert done.returncode == 1
+        assert done.stderr == f'onestack: there is no cloud in {tmp_path}. Remedy: "onestack up" makes one.\n'
+
+    def test_a_reset_wants_to_be_confirmed(self, cloud):
+        os.makedirs(cloud.data_dir)
+        cloud.save()
+        done = self.onestack('reset', '--data-dir', cloud.data_dir)
+        assert (done.returncode, 'reset --yes' in done.stderr) == (1, True)
+        assert os.path.exists(cloud.path('settings.json'))
