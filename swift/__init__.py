@@ -1,0 +1,1 @@
+"""Object storage: rings now, the servers that stand on them later."""

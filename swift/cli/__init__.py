@@ -1,0 +1,1 @@
+"""Commands of the operator that talk to files rather than to servers."""
