@@ -63,34 +63,26 @@ def find(tx: Session, id: str) -> Credential:
 
 @retried
 def update(wiring: Wiring, id: str, *, extra: dict[str, Any], **values: Any) -> Credential:
-    """Change a credential; neither its owner nor, for EC2, what it is bound to can change."""
+    """Change what is in a credential; whose it is, for what, and what an EC2 key is bound to all stay."""
     with changes.unique('credential', id), wiring.changing() as tx:
         row = find(tx, id)
-        if values.get('user_id', row.user_id) != row.user_id:
-            raise errors.Invalid('The owner of a credential cannot be changed.')
-        if EC2 in (row.type, values.get('type', row.type)):
-            _keep_ec2(wiring, row, values)
+        for name in ('user_id', 'project_id', 'type'):
+            if values.get(name, getattr(row, name)) != getattr(row, name):
+                raise errors.Invalid('The {name} of a credential cannot be changed.', name=name)
         if 'blob' in values:
-            values['blob'] = credential.sealed(wiring, values['blob'])
-        if values.get('project_id') is not None:
-            changes.found(projects.get(tx, values['project_id']), 'project', values['project_id'])
+            _refill(wiring, row, values['blob'])
         row.extra = changes.merged(row.extra, extra)
-        for key, value in values.items():
-            setattr(row, key, value)
     return row
 
 
-def _keep_ec2(wiring: Wiring, row: Credential, values: dict[str, Any]) -> None:
-    if values.get('type', row.type) != row.type:
-        raise errors.Invalid('The type of a credential cannot be changed to or from ec2.')
-    if values.get('project_id', row.project_id) is None:
-        raise errors.Invalid('A credential of type ec2 is for a project.')
-    if 'blob' not in values:
-        return
-    old, new = _parsed(EC2, credential.opened(wiring, row)), _parsed(EC2, values['blob'])
-    if old.get('app_cred_id') != new.get('app_cred_id') or old.get('trust_id') != new.get('trust_id'):
-        raise errors.Invalid('What a credential is bound to cannot be changed.')
-    values['access'] = credentials.digest(new['access'])
+def _refill(wiring: Wiring, row: Credential, blob: str) -> None:
+    """Put something else into a credential; an EC2 key keeps its bounds."""
+    if row.type == EC2:
+        old, new = _parsed(EC2, credential.opened(wiring, row)), _parsed(EC2, blob)
+        if any(old.get(name) != new.get(name) for name in ('app_cred_id', 'trust_id', 'access_token_id')):
+            raise errors.Invalid('What a credential is bound to cannot be changed.')
+        row.access = credentials.digest(new['access'])
+    row.blob = credential.sealed(wiring, blob)
 
 
 @retried

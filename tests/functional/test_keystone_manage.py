@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from strata import http
+from keystone import conf as options
+from keystone.auth import flow
+from keystone.cmd import manage as command
+from keystone.cmd.keystone import wire
+from strata import errors, http
 from strata.testing import ports, wait
 
 ROOT = Path(__file__).parent.parent.parent
@@ -45,8 +49,16 @@ def good(etc, *words, **environ):
     return done.stdout
 
 
+def here(etc, *words):
+    """A command in this process, which is quicker."""
+    wired = wire(options.load('keystone-manage', [], files=[f'{etc}/keystone.conf']))
+    try:
+        command.run(wired, command.parser().parse_args(words))
+    finally:
+        wired.close()
+
+
 def test_a_cloud_is_set_up_with_a_handful_of_commands_and_serves(etc):
-    assert good(etc, 'db', 'version') == 'empty\n'
     good(etc, 'db_sync')
     assert good(etc, 'db', 'version') == '0002\n'
     good(etc, 'fernet', 'setup')
@@ -83,14 +95,21 @@ def test_a_cloud_is_set_up_with_a_handful_of_commands_and_serves(etc):
 
 
 def test_bootstrapping_again_lets_the_administrator_back_in(etc):
-    good(etc, 'db', 'sync')
-    good(etc, 'fernet_setup')
-    good(etc, 'bootstrap', '--bootstrap-password', SECRET, '--bootstrap-username', 'root')
-    good(etc, 'bootstrap', '--bootstrap-password', 'another', '--bootstrap-username', 'root')
+    here(etc, 'db', 'sync')
+    here(etc, 'fernet', 'setup')
+    conf = options.load('keystone', [], files=[f'{etc}/keystone.conf'])
+    for secret in (SECRET, 'another'):
+        here(etc, 'bootstrap', '--bootstrap-password', secret, '--bootstrap-username', 'root')
+        wired = wire(conf)
+        wired.memory.look()
+        auth = {'identity': {'methods': ['password'], 'password': {'user': {
+            'name': 'root', 'domain': {'id': 'default'}, 'password': secret}}}, 'scope': {'system': {'all': True}}}
+        assert ('admin' in dict(map(reversed, flow.authenticate(wired, auth, None).subject.roles)))
+        wired.close()
 
 
 def test_a_bootstrap_without_a_password_says_what_is_missing(etc):
-    good(etc, 'db', 'sync')
+    here(etc, 'db', 'sync')
     done = manage(etc, 'bootstrap', OS_BOOTSTRAP_PASSWORD='')
     assert done.returncode == 1
     assert done.stderr.strip().splitlines() == [
@@ -99,15 +118,15 @@ def test_a_bootstrap_without_a_password_says_what_is_missing(etc):
 
 
 def test_keys_are_for_their_owner_only_and_rotate(etc):
-    good(etc, 'fernet', 'setup')
-    good(etc, 'fernet', 'setup')
+    here(etc, 'fernet', 'setup')
+    here(etc, 'fernet', 'setup')
     repository = etc / 'fernet-keys'
     assert sorted(path.name for path in repository.iterdir()) == ['0', '1']
     staged = (repository / '0').read_bytes()
-    good(etc, 'fernet', 'rotate')
+    here(etc, 'fernet', 'rotate')
     assert sorted(path.name for path in repository.iterdir()) == ['0', '1', '2']
     assert (repository / '2').read_bytes() == staged
-    good(etc, 'fernet_rotate')
+    good(etc, 'fernet_rotate')      # the older spelling
     assert sorted(path.name for path in repository.iterdir()) == ['0', '2', '3']
     assert stat.S_IMODE(repository.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in repository.iterdir()} == {0o600}
@@ -115,8 +134,8 @@ def test_keys_are_for_their_owner_only_and_rotate(etc):
 
 def test_rotating_what_was_never_set_up_is_refused(etc):
     (etc / 'fernet-keys').mkdir()
-    done = manage(etc, 'fernet', 'rotate')
-    assert done.returncode == 1 and 'set the repository up first' in done.stderr
+    with pytest.raises(errors.Invalid, match='set the repository up first'):
+        here(etc, 'fernet', 'rotate')
 
 
 def test_a_missing_configuration_file_is_named(tmp_path):

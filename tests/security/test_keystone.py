@@ -273,10 +273,11 @@ def test_ossa_2020_004_a_credential_changes_neither_owner_nor_what_it_is_bound_t
     at = '/credentials/' + keystone.get('/credentials?type=ec2', token).json['credentials'][0]['id']
     blob = {'access': key['access'], 'secret': key['secret'], 'trust_id': None}
     assert keystone.patch(at, {'credential': {'user_id': other['id']}}).status == 400
-    for change in ({'access': 'another'}, {'trust_id': 'x'}, {'app_cred_id': 'x'}):
+    for change in ({'access_token_id': 'x'}, {'trust_id': 'x'}, {'app_cred_id': 'x'}):
         changed = {'credential': {'blob': json.dumps({**blob, **change})}}
         assert keystone.patch(at, changed, token).status == 400
-    assert keystone.patch(at, {'credential': {'type': 'cert'}}, token).status == 400
+    for change in ({'type': 'cert'}, {'project_id': None}, {'project_id': keystone.make('project', name='x')['id']}):
+        assert keystone.patch(at, {'credential': change}, token).status == 400
 
 
 def test_ossa_2021_003_a_lockout_does_not_tell_who_exists(build):
