@@ -18,6 +18,8 @@ from strata.testing import ports, wait
 ROOT = Path(__file__).parent.parent.parent
 SECRET = 'the first word'
 
+pytestmark = pytest.mark.probe      # processes take their time to start: not for the quick tier
+
 
 @pytest.fixture
 def etc(tmp_path):
