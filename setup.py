@@ -13,6 +13,7 @@ COMMANDS = {
     'nova-manage': 'nova.cmd.manage',
     'glance-api': 'glance.cmd.api', 'glance-registry': 'glance.cmd.registry',
     'glance-manage': 'glance.cmd.manage',
+    'swift-ring-builder': 'swift.cli.ring_builder',
     'keystone': 'keystone.cmd.keystone', 'keystone-manage': 'keystone.cmd.manage',
 }
 
@@ -56,9 +57,8 @@ setup(
         'oslo.utils>=8',
         'argon2-cffi>=23.1',
         'cryptography>=43',
-        'lxml>=5.2',
         'jsonschema>=4.21,<5',
-        'prometheus-client>=0.20,<1',
+        'PyYAML>=6',
         'PyMySQL>=1.1.1,<2',
         'psycopg[binary]>=3.2,<4',
     ],

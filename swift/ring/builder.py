@@ -334,6 +334,11 @@ class RingBuilder:
         """Per cent by which the worst device is off its share."""
         return report.balance(self.devs, self.parts, self.replicas)
 
+    def required_overload(self) -> float:
+        """The overload at which replicas would be spread as evenly as they can be; 0.1 is 10 %."""
+        tree = Tree(self.devs)
+        return tree.required_overload(self.replicas) if len(tree.weights) >= self.replicas else 0.0
+
     def validate(self) -> None:
         """Check that the assignment is whole; raises ``RingError`` with what is not."""
         if not self.rows:

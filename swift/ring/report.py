@@ -83,7 +83,7 @@ def excess(counts: list[int], most: int) -> int:
 
 def dispersion(counted: dict[Tier, list[int]], most: dict[Tier, int], slots: int) -> float:
     """Per cent of all replicas that the worst level of tiers has too many."""
-    levels = Counter({depth: 0 for depth in range(1, DEPTH + 1)})
+    levels = Counter(dict.fromkeys(range(1, DEPTH + 1), 0))
     for tier, counts in counted.items():
         levels[len(tier)] += excess(counts, most.get(tier, len(counts)))
     return 100.0 * max(levels.values()) / slots if slots else 0.0
