@@ -79,6 +79,11 @@ def some(tx: Session, ids: Collection[str]) -> Sequence[Network]:
                       .execution_options(populate_existing=True)).all()
 
 
+def bare(tx: Session, ids: Collection[str]) -> Sequence[Network]:
+    """The networks with these ids, without what belongs to them."""
+    return tx.scalars(sa.select(Network).where(Network.id.in_(ids))).all()
+
+
 def segmentation_ids(tx: Session, network_type: str, physical_network: str | None) -> set[int]:
     """The segmentation ids taken on one medium."""
     query = sa.select(Network.segmentation_id).where(Network.network_type == network_type,

@@ -134,17 +134,22 @@ def locked(tx: Session, id: str) -> Port | None:
                      .execution_options(populate_existing=True))
 
 
-def some(tx: Session, *conditions: Any) -> Sequence[Port]:
-    """The ports that meet all conditions, whole, in the order their servers know them by."""
-    return tx.scalars(sa.select(Port).where(*conditions).options(*whole())
+def wired() -> list[Any]:
+    """Options that load what a port is on the wire: its addresses and its groups."""
+    return [selectinload(Port.addresses), selectinload(Port.memberships)]
+
+
+def some(tx: Session, *conditions: Any, load: Sequence[Any] | None = None) -> Sequence[Port]:
+    """The ports that meet all conditions, in the order their servers know them by; whole unless ``load`` says less."""
+    return tx.scalars(sa.select(Port).where(*conditions).options(*(whole() if load is None else load))
                       .order_by(Port.position, Port.created_at, Port.id)
                       .execution_options(populate_existing=True)).all()
 
 
-def of_device(tx: Session, device_ids: Collection[str]) -> dict[str, list[Port]]:
+def of_device(tx: Session, device_ids: Collection[str], load: Sequence[Any] | None = None) -> dict[str, list[Port]]:
     """The ports of some devices, in NIC order."""
     found: dict[str, list[Port]] = {id: [] for id in device_ids}
-    for port in some(tx, Port.device_id.in_(device_ids)):
+    for port in some(tx, Port.device_id.in_(device_ids), load=load):
         found[port.device_id].append(port)
     return found
 

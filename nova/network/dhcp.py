@@ -22,7 +22,7 @@ def device_id(host: str, network_id: str) -> str:
 def find(tx: Session, host: str, network_id: str) -> Port | None:
     """The DHCP port of a host on a network, with its addresses."""
     found = ports.some(tx, Port.device_id == device_id(host, network_id), Port.device_owner == DHCP,
-                       Port.network_id == network_id)
+                       Port.network_id == network_id, load=ports.wired())
     return found[0] if found else None
 
 

@@ -45,7 +45,7 @@ class NetworkManager:
     def plug(self, context: Context, server_id: str) -> list[dict[str, Any]]:
         """Make a server's ports ready on this host; its devices, in NIC order, once they are there."""
         with self.db.reading() as tx:
-            cards = [port for port in ports.of_device(tx, [server_id])[server_id]
+            cards = [port for port in ports.of_device(tx, [server_id], load=[])[server_id]
                      if port.host == self.wiring.host]
         for network_id in sorted({port.network_id for port in cards}):
             self.reconciler.network(network_id)

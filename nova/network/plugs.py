@@ -28,7 +28,7 @@ def make(tx: Session, wiring: Wiring, context: Context, *, network_id: str, proj
 
     ``counted`` takes it from the project's quota.
     """
-    network = networks.some(tx, [network_id])
+    network = networks.bare(tx, [network_id])
     if not network:
         raise faults.NetworkNotFound(id=network_id)
     if counted:

@@ -26,14 +26,14 @@ def network_states(tx: Session, wiring: Wiring, ids: Collection[str]) -> dict[st
         return {}
     ranges = subnets.of_networks(tx, wanted)
     plugged: dict[str, list[Port]] = {id: [] for id in wanted}
-    for port in ports.some(tx, Port.network_id.in_(wanted), Port.device_owner != FLOATING):
+    for port in ports.some(tx, Port.network_id.in_(wanted), Port.device_owner != FLOATING, load=ports.wired()):
         plugged[port.network_id].append(port)
     here = [port for many in plugged.values() for port in many if is_guest(port, host)]
     rules = _rules(tx, here)
     peers = network_hosts.peers(tx, wanted, host)
     return {network.id: _network(wiring, network, ranges[network.id], plugged[network.id], rules,
                                  peers[network.id])
-            for network in networks.some(tx, wanted)}
+            for network in networks.bare(tx, wanted)}
 
 
 def is_guest(port: Port, host: str) -> bool:
@@ -141,7 +141,7 @@ def router_states(tx: Session, wiring: Wiring, ids: Collection[str]) -> dict[str
     ranges = {subnet.id: subnet for subnet in subnets.some(tx, {
         address.subnet_id for router in mine for port in [*feet[router.id], *_gateway(router)]
         for address in port.addresses})}
-    outside = {network.id: network for network in networks.some(tx, {
+    outside = {network.id: network for network in networks.bare(tx, {
         port.network_id for router in mine for port in _gateway(router)})}
     return {router.id: _router(router, feet[router.id], floating[router.id], ranges, outside)
             for router in mine}
