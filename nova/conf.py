@@ -30,6 +30,8 @@ DEFAULT = [
     cfg.IntOpt('sweep_interval', default=10, min=1, help='Seconds between looks for operations that nobody holds.'),
     cfg.IntOpt('operation_attempts', default=5, min=1,
                help='How often an interrupted operation is begun again before it counts as failed.'),
+    cfg.IntOpt('rpc_response_timeout', default=60, min=1,
+               help='Seconds that one worker waits for the answer of another before it asks again.'),
     cfg.StrOpt('dhcp_domain', default='novalocal', help='Domain part of the host names that metadata shows.'),
     cfg.IntOpt('soft_delete_days', default=30, min=0, help='Days that rows of deleted servers are kept; 0: for ever.'),
 ]

@@ -30,6 +30,8 @@ class Performer:
         self.journal, self.topic, self.host = journal, topic, host
         self.verbs, self.give_up = dict(verbs), give_up
         self.attempts, self.pause = attempts, pause
+        #: told the resource whose operation was taken from us while we worked on it
+        self.overtaken: Callable[[str], object] = lambda resource_id: None
         self._slots = green.Semaphore(limit)
         self._locks: dict[str, tuple[green.Semaphore, int]] = {}
 
@@ -57,10 +59,17 @@ class Performer:
                 self.verbs[entry.verb](lease)
         except errors.Fenced:
             LOG.info('operation %s (%s) is no longer ours', entry.id, entry.verb)
+            self._tell_overtaken(entry.resource_id)
         except Exception:
             LOG.exception('operation %s (%s) broke off; it will be taken up again', entry.id, entry.verb)
             with contextlib.suppress(errors.Error):
                 self._put_back(lease)
+
+    def _tell_overtaken(self, resource_id: str) -> None:
+        try:
+            self.overtaken(resource_id)
+        except Exception:
+            LOG.exception('what was done too late to %s is left to the reconciler', resource_id)
 
     def _put_back(self, lease: Lease) -> None:
         def write() -> None:

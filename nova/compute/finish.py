@@ -57,7 +57,7 @@ def finish_error(wiring: Wiring, lease: Lease, error: BaseException, *, keep: bo
 
 def finish_delete(wiring: Wiring, lease: Lease) -> None:
     """What a delete does outside its host: ports, claim, quota, and the row itself."""
-    ports.release(wiring, lease.context.elevated(), lease.entry.resource_id)
+    ports.release(wiring, lease.context.elevated(), lease.entry.resource_id, hold=lease.hold)
 
     def write() -> None:
         with wiring.db.transaction() as tx:

@@ -4,6 +4,7 @@ A step may run in another process than the step before it, so nothing is
 handed from step to step; what a step needs, it looks up.
 """
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -39,6 +40,26 @@ class Host:
         """The host's name in the cloud."""
         return self.wiring.host
 
+    @property
+    def drives(self) -> str:
+        """The folder of the config drives."""
+        return os.path.join(self.wiring.conf.compute.instances_path, 'config-drives')
+
+    def drive(self, server_id: str) -> str:
+        """The path of a server's config drive, whether it has one or not."""
+        return os.path.join(self.drives, f'{server_id}.iso')
+
+    def remove_guest(self, server_id: str) -> None:
+        """Remove a guest and everything else that this host keeps of its server; idempotent."""
+        self.driver.destroy(server_id)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.drive(server_id))
+
+    def tidy(self) -> None:
+        """Remove what a killed predecessor left half written; before any operation begins."""
+        self.cache.tidy()
+        configdrive.tidy(self.drives)
+
 
 class Job:
     """An operation under a lease, on this host."""
@@ -67,21 +88,24 @@ class Job:
 
     def nics(self) -> tuple[Nic, ...]:
         """The server's cards; ports that are missing are made, those that are there are kept."""
-        found = ports.allocate(self.wiring, self.context, self.server, self.server.request['networks'])
+        found = ports.allocate(self.wiring, self.context, self.server, self.server.request['networks'],
+                               hold=self.lease.hold)
         return tuple(Nic(port_id=nic.port_id, mac=nic.mac, device=nic.device, mtu=nic.mtu) for nic in found)
 
     def plug(self) -> None:
         """Have this host's network agent make the server's devices ready.
 
-        An agent that is restarting is waited for, up to a minute; then
+        An agent that is restarting is waited for, a minute or two; then
         ``errors.Unavailable`` or ``errors.Timeout``.
         """
         if not self.nics():
             return
-        deadline = self.wiring.clock.monotonic() + PATIENCE
+        timeout = self.wiring.conf.rpc_response_timeout
+        deadline = self.wiring.clock.monotonic() + max(PATIENCE, 2 * timeout)      # an answer may be lost
         while True:
             try:
-                Network(self.wiring.bus).plug(self.context, host=self.host.name, server_id=self.server.id)
+                Network(self.wiring.bus).plug(self.context, host=self.host.name, server_id=self.server.id,
+                                              timeout=timeout)
                 return
             except (errors.Unavailable, errors.Timeout):
                 if self.wiring.clock.monotonic() > deadline:
@@ -104,9 +128,8 @@ class Job:
         server = self.server
         if not (server.config_drive or (server.image.get('properties') or {}).get('img_config_drive') == 'mandatory'):
             return None
-        folder = os.path.join(self.wiring.conf.compute.instances_path, 'config-drives')
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        return configdrive.build(metadata_tree.files(self.wiring, server), os.path.join(folder, f'{server.id}.iso'))
+        os.makedirs(self.host.drives, mode=0o700, exist_ok=True)
+        return configdrive.build(metadata_tree.files(self.wiring, server), self.host.drive(server.id))
 
     def guest(self) -> Guest:
         """Everything the driver needs to make the guest, or make it again."""

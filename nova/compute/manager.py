@@ -45,10 +45,12 @@ class ComputeManager:
             give_up=self.give_up, attempts=settings.operation_attempts,
             limit=settings.compute.max_concurrent_operations)
         self.reconciler = Reconciler(self.host)
+        self.performer.overtaken = self.reconciler.overtaken
 
     def start(self) -> None:
         """Connect, report, and take up what a predecessor left: called once, before messages are taken."""
         self.driver.init_host()
+        self.host.tidy()
         self.report()
         self.heartbeat()
         taken_up = self.performer.recover()

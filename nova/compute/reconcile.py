@@ -56,6 +56,13 @@ class Reconciler:
         if server is not None and server.host == self.host.name and server.task_state is None:
             self._settle(server, self.driver.power_state(id))
 
+    def overtaken(self, id: str) -> None:
+        """An operation was taken from us at work: what it made too late, for a server that is gone, goes too."""
+        with self.db.reading() as tx:
+            server = tx.scalar(servers.visible(self.context, deleted=True).where(Server.id == id))
+        if server is not None:
+            self._stranger(id, server)
+
     def start_guests(self) -> None:
         """After the host came up: start what ought to run and does not."""
         guests = self.driver.guests()
@@ -73,9 +80,9 @@ class Reconciler:
     def _stranger(self, id: str, server: Server | None) -> None:
         if server is None:
             LOG.warning('guest %s is in no database of ours; left alone', id)
-        elif server.deleted or (server.host and server.host != self.host.name and server.task_state is None):
+        elif server.deleted or (server.host != self.host.name and server.task_state is None):
             LOG.warning('guest %s has no business here any more: destroying it', id)
-            self.driver.destroy(id)
+            self.host.remove_guest(id)
 
     def _settle(self, server: Server, power: PowerState) -> None:
         values: dict[str, object] = {}

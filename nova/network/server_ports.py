@@ -12,7 +12,7 @@ none at all, ``'none'`` no network.
 
 import dataclasses
 import ipaddress
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,6 +30,8 @@ from strata.context import Context
 from strata.db import retried
 
 Requests = Sequence[Mapping[str, Any]] | str
+#: called in the transaction that changes ports; raises if whoever changes them may no longer
+Hold = Callable[[Session], None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,14 +49,17 @@ class Plugged:
 
 @retried
 def allocate(wiring: Wiring, context: Context, server: Server, requests: Requests,
-             groups: Sequence[str] | None = None) -> list[Plugged]:
+             groups: Sequence[str] | None = None, *, hold: Hold | None = None) -> list[Plugged]:
     """The server's ports, on its host; made or bound if they are not there yet.
 
     Idempotent: called again, it answers with the same ports (moved to ``server.host``).
     ``groups`` (ids or names; default: those the server was created with) are for ports it makes.
+    ``hold``: a worker's proof that the operation is still its own.
     Raises what ``validate`` does, and ``errors.Conflict`` when addresses have run out meanwhile.
     """
     with wiring.db.transaction() as tx:
+        if hold is not None:
+            hold(tx)
         _refuse_if_going(tx, server)
         found = ports.of_device(tx, [server.id])[server.id]
         fresh = not found
@@ -225,9 +230,14 @@ def _check_quota(tx: Session, wiring: Wiring, project_id: str, more: int) -> Non
 
 
 @retried
-def release(wiring: Wiring, context: Context, server_id: str) -> None:
-    """Delete the ports that were made for a server and free those its user had made; idempotent."""
+def release(wiring: Wiring, context: Context, server_id: str, *, hold: Hold | None = None) -> None:
+    """Delete the ports that were made for a server and free those its user had made; idempotent.
+
+    ``hold``: a worker's proof that the operation is still its own.
+    """
     with wiring.db.transaction() as tx:
+        if hold is not None:
+            hold(tx)
         routers: set[str] = set()
         touched, groups = set(), set()
         for port in ports.of_device(tx, [server_id])[server_id]:

@@ -43,6 +43,12 @@ def build(files: Mapping[str, bytes], path: str) -> str:
     return path
 
 
+def tidy(folder: str) -> None:
+    """Remove what writers that were killed left in a folder of drives; nobody may be writing there."""
+    for scratch in pathlib.Path(folder).glob('.drive.*'):
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
 def _put(tree: pathlib.Path, name: str, content: bytes) -> None:
     target = tree / name
     if not name or '\0' in name or name.startswith('/') or '..' in target.parts:

@@ -136,6 +136,11 @@ class Cache:
                 leftover.unlink(missing_ok=True)
         return removed
 
+    def tidy(self) -> None:
+        """Remove what downloads that were killed left; nobody may be fetching."""
+        for leftover in self._path.glob('.fetch-*'):
+            leftover.unlink(missing_ok=True)
+
     def _file(self, id: str, format: str) -> pathlib.Path:
         return self._path / f'{id}.{format}'
 

@@ -38,7 +38,7 @@ def networking(job: Job) -> None:
 
 def unplug(job: Job) -> None:
     """Give the ports back; the agent's reconciler takes their devices away."""
-    ports.release(job.wiring, job.context, job.lease.entry.resource_id)
+    ports.release(job.wiring, job.context, job.lease.entry.resource_id, hold=job.lease.hold)
 
 
 def block_device_mapping(job: Job) -> None:
@@ -53,7 +53,7 @@ def spawning(job: Job) -> None:
 
 def destroy(job: Job) -> None:
     """Leave nothing of the guest behind."""
-    job.driver.destroy(job.lease.entry.resource_id)
+    job.host.remove_guest(job.lease.entry.resource_id)
 
 
 BUILD = Flow(

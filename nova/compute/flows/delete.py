@@ -1,8 +1,5 @@
 """Delete a server: its guest, then all it holds, then the row; whatever state it was in."""
 
-import contextlib
-import os
-
 from nova.compute.finish import finish_delete, finish_error
 from nova.compute.job import Host, Job
 from nova.network import ports
@@ -13,15 +10,12 @@ from strata.journal import Lease
 
 def destroying(job: Job) -> None:
     """Remove the guest and everything the host keeps of it."""
-    id = job.lease.entry.resource_id
-    job.driver.destroy(id)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(os.path.join(job.wiring.conf.compute.instances_path, 'config-drives', f'{id}.iso'))
+    job.host.remove_guest(job.lease.entry.resource_id)
 
 
 def releasing(job: Job) -> None:
     """Give the ports back."""
-    ports.release(job.wiring, job.context, job.lease.entry.resource_id)
+    ports.release(job.wiring, job.context, job.lease.entry.resource_id, hold=job.lease.hold)
 
 
 DELETE = Flow('delete', Step(destroying), Step(releasing))
