@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.orm import Session
 
-from nova.db import networks, ports, tags
+from nova.db import floating_ips, networks, ports, tags
 from nova.db.floating_ips import FloatingIp
 from nova.db.networks import Network
 from nova.db.ports import Address, Port
@@ -155,15 +155,25 @@ def _check_internal(tx: Session, network: Network) -> None:
 
 @retried
 def delete(wiring: Wiring, context: Context, id: str) -> None:
-    """Delete a network with its subnets, unless a port other than the DHCP server's is on it."""
+    """Delete a network with its subnets and the floating IPs that stand for nothing.
+
+    ``NetworkInUse`` if there is any port besides theirs and the DHCP server's.
+    """
     with wiring.db.transaction() as tx:
         network = networks.locked(tx, id)
         if network is None:
             raise faults.NetworkNotFound(id=id)
-        used = tx.scalars(sa.select(Port.id).where(Port.network_id == id, Port.device_owner != ports.DHCP)
-                          .limit(10)).all()
+        loose = floating_ips.some(tx, FloatingIp.floating_network_id == id, FloatingIp.port_id.is_(None))
+        used = tx.scalars(sa.select(Port.id).where(
+            Port.network_id == id, Port.device_owner != ports.DHCP,
+            Port.id.not_in([floating.floating_port_id for floating in loose])).limit(10)).all()
         if used:
             raise faults.NetworkInUse(id=id, ports=', '.join(used))
+        for floating in loose:
+            tags.clear(tx, floating.id)
+            quotas.give(tx, floating.project_id, {'floatingip': 1})
+            tx.delete(floating)
+        tx.flush()
         _erase(tx, network)
     wake(wiring, context, networks=[id])
 

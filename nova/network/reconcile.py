@@ -204,10 +204,12 @@ class Reconciler:
         for status, up in (('ACTIVE', True), ('DOWN', False)):
             named = [port.id for port in state.ports
                      if port.tap and (port.admin_state_up and state.admin_state_up) is up]
+            if not named:
+                continue
             changed = [Port.id.in_(named), Port.host == self.wiring.host, Port.status != status,
                        Port.device_owner.not_in((DHCP, *SERVICE))]
             with self.db.reading() as tx:
-                if not named or tx.scalar(sa.select(Port.id).where(*changed).limit(1)) is None:
+                if tx.scalar(sa.select(Port.id).where(*changed).limit(1)) is None:
                     continue
             with self.db.transaction() as tx:
                 tx.execute(sa.update(Port).where(*changed).values(status=status)
@@ -276,18 +278,23 @@ class Reconciler:
 
     @retried
     def _report_router(self, state: RouterState, foot_ids: list[str]) -> None:
-        """Say that a router's ports and floating IPs are up."""
+        """Say that a router's ports are up, and its floating IPs if it is.
+
+        A router that is switched off keeps its ports, as one in the field does: who removes an interface
+        waits for its port to be up.
+        """
         up = 'ACTIVE' if state.admin_state_up else 'DOWN'
         floating = [each.id for each in state.floating_ips]
         with self.db.reading() as tx:
-            behind = (tx.scalar(sa.select(Port.id).where(Port.id.in_(foot_ids), Port.status != up).limit(1))
+            behind = (tx.scalar(sa.select(Port.id).where(Port.id.in_(foot_ids),
+                                                         Port.status != 'ACTIVE').limit(1))
                       or tx.scalar(sa.select(FloatingIp.id).where(
                           FloatingIp.id.in_(floating), FloatingIp.status != up).limit(1)))
         if behind is None:
             return
         with self.db.transaction() as tx:
             tx.execute(sa.update(Port).where(Port.id.in_(foot_ids), Port.device_id == state.id)
-                       .values(status=up).execution_options(synchronize_session=False))
+                       .values(status='ACTIVE').execution_options(synchronize_session=False))
             tx.execute(sa.update(FloatingIp).where(FloatingIp.id.in_(floating),
                                                    FloatingIp.router_id == state.id)
                        .values(status=up).execution_options(synchronize_session=False))

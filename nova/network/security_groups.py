@@ -143,6 +143,8 @@ def update(wiring: Wiring, context: Context, id: str, values: Mapping[str, Any],
         revisions.check(group, revision)
         if group.default_of and values.get('name', group.name) != group.name:
             raise faults.SecurityGroupCannotUpdateDefault()
+        if values.get('name') == 'default' and not group.default_of:
+            raise faults.SecurityGroupDefaultAlreadyExists()
         revisions.revise(group, values)
         tx.flush()
         return get(tx, context.elevated(), id)

@@ -126,6 +126,21 @@ def test_a_router_with_a_floating_ip_is_applied_after_its_networks(cloud):
     assert {port['binding:host_id'] for port in interface} == {'node1'}
 
 
+def test_a_router_that_is_switched_off_keeps_its_ports_up(cloud):
+    network, subnet = cloud.network(cloud.alice)
+    router = cloud.make(cloud.alice, 'router', admin_state_up=False)
+    cloud.ask(cloud.alice, 'PUT', f"/routers/{router['id']}/add_router_interface", {'subnet_id': subnet['id']})
+    cloud.bus.drain()
+    [foot] = cloud.ask(cloud.alice, 'GET', f"/ports?device_id={router['id']}")['ports']
+    assert foot['status'] == 'ACTIVE' and not cloud.driver.router(router['id']).admin_state_up
+
+
+def test_only_operators_see_agents(cloud):
+    assert cloud.ask(cloud.alice, 'GET', '/agents')['agents'] == []
+    [agent] = cloud.ask(cloud.root, 'GET', '/agents')['agents']
+    assert cloud.request(cloud.alice, 'GET', f"/agents/{agent['id']}").status == 404
+
+
 @pytest.mark.parametrize('trouble', ['drop', 'double'])
 def test_messages_lost_or_doubled_end_in_the_same_host(cloud, trouble):
     network, subnet = cloud.network(cloud.alice)

@@ -181,6 +181,17 @@ def test_what_a_floating_ip_needs_stays(story):
         'network': {'router:external': False}}).fault == 'ExternalNetworkInUse'
 
 
+def test_an_external_network_goes_with_the_floating_ips_that_stand_for_nothing(story):
+    cloud, (other, _) = story, story.public()
+    there = cloud.make(cloud.alice, 'floatingip', floating_network_id=other['id'])
+    inner = take(cloud, port_id=cloud.port['id'])
+    cloud.ask(cloud.root, 'DELETE', f"/networks/{other['id']}", status=204)
+    assert cloud.request(cloud.alice, 'GET', f"/floatingips/{there['id']}").status == 404
+    assert cloud.ask(cloud.alice, 'GET', '/quotas/alice/details')['quota']['floatingip']['used'] == 1
+    assert cloud.request(cloud.root, 'DELETE', f"/networks/{cloud.public_network['id']}").fault == 'NetworkInUse'
+    assert cloud.request(cloud.alice, 'GET', f"/floatingips/{inner['id']}").status == 200
+
+
 def test_deleting_the_port_frees_its_floating_ip(story):
     cloud, made = story, take(story, port_id=story.port['id'])
     cloud.ask(cloud.alice, 'DELETE', f"/ports/{cloud.port['id']}", status=204)

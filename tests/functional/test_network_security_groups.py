@@ -49,6 +49,13 @@ def test_every_project_has_its_default_group_with_the_published_rules(cloud):
     assert used['security_group']['used'] == used['security_group_rule']['used'] == 0
 
 
+def test_no_other_group_is_renamed_to_default(cloud):
+    made = cloud.make(cloud.alice, 'security_group', name='web')
+    answer = cloud.request(cloud.alice, 'PUT', f"/security-groups/{made['id']}",
+                           {'security_group': {'name': 'default'}})
+    assert (answer.status, answer.fault) == (409, 'SecurityGroupDefaultAlreadyExists')
+
+
 def test_a_group_lets_everything_out_and_nothing_in(cloud):
     made = cloud.make(cloud.alice, 'security_group', name='web', description='d')
     assert {(each['direction'], each['ethertype']) for each in made['security_group_rules']} == {
@@ -91,6 +98,7 @@ def test_a_rule_is_there_once(cloud):
     ({'direction': 'sideways'}, 'HTTPBadRequest'),
     ({'ethertype': 'IPv5'}, 'HTTPBadRequest'),
     ({'remote_group_id': '11111111-1111-1111-1111-111111111111'}, 'SecurityGroupNotFound'),
+    ({'remote_group_id': 'nothing'}, 'SecurityGroupNotFound'),
 ])
 def test_a_rule_that_makes_no_sense_is_refused_by_name(cloud, values, fault):
     group = cloud.make(cloud.alice, 'security_group', name='web')

@@ -13,7 +13,10 @@ from strata.rest import Request
 
 BINARY = 'nova-network'
 GET = Rule('get_agent', ADMIN, 'See the agents.')
+LIST = Rule('get_agents', ANY_READER, 'List the agents that one may see.')
 GET_ZONES = Rule('get_availability_zone', ANY_READER, 'See the availability zones.')
+#: rules that no route names
+MORE_RULES = (GET,)
 _FILTERS = {'binary', 'host', 'agent_type', 'alive', 'admin_state_up', 'availability_zone', 'id', 'topic'}
 
 
@@ -48,16 +51,16 @@ def _selected(req: Request, agents: list[dict[str, Any]]) -> list[dict[str, Any]
     return [{key: agent[key] for key in agent if not fields or key in fields} for agent in agents]
 
 
-@app.get('/agents', allow=GET)
+@app.get('/agents', allow=LIST)
 def index(req: Request) -> dict[str, Any]:
-    """The nova-network daemons."""
-    return {'agents': _selected(req, _agents(req))}
+    """The nova-network daemons; none for those who may not see them."""
+    return {'agents': _selected(req, _agents(req)) if req.allows(GET) else []}
 
 
-@app.get('/agents/{id}', allow=GET)
+@app.get('/agents/{id}', allow=LIST)
 def show(req: Request, id: str) -> dict[str, Any]:
-    """One nova-network daemon."""
-    for agent in _agents(req):
+    """One nova-network daemon; not found by those who may not see it."""
+    for agent in _agents(req) if req.allows(GET) else ():
         if agent['id'] == id:
             return {'agent': agent}
     raise faults.AgentNotFound(id=id[:80])

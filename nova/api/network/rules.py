@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from nova.api.network import app, floatingips, networks, ports, routers, security_groups, subnets
+from nova.api.network import agents, app, floatingips, networks, ports, routers, security_groups, subnets
 from strata.policy import Rule
 
 
@@ -10,5 +10,5 @@ def rules() -> Iterable[Rule]:
     """What ``nova.api.policy.build`` must be given besides the other APIs' rules."""
     resources = (networks.NETWORK, subnets.SUBNET, ports.PORT, routers.ROUTER, floatingips.FLOATING_IP,
                  security_groups.GROUP, security_groups.RULE)
-    return [*app.rules(), *(rule for each in resources for rule in each.rules()), *ports.MORE_RULES,
-            *routers.MORE_RULES]
+    return [*app.rules(), *(rule for each in resources for rule in each.rules()), *agents.MORE_RULES,
+            *ports.MORE_RULES, *routers.MORE_RULES]

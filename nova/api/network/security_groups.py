@@ -6,8 +6,8 @@ from nova.api.network import app
 from nova.api.network.attributes import (
     INTEGER_OR_NULL,
     STRING,
+    STRING_OR_NULL,
     UUID,
-    UUID_OR_NULL,
     Attribute,
     boolean,
     flag,
@@ -38,7 +38,7 @@ RULE = Resource('security_group_rule', 'security_group_rules', SecurityGroupRule
                           convert=_protocol),
     'port_range_min': Attribute(schema=INTEGER_OR_NULL, on='c', convert=whole),
     'port_range_max': Attribute(schema=INTEGER_OR_NULL, on='c', convert=whole),
-    'remote_group_id': Attribute(schema=UUID_OR_NULL, on='c'),
+    'remote_group_id': Attribute(schema=STRING_OR_NULL, on='c'),
     'remote_ip_prefix': Attribute(schema=_PREFIX, on='c'),
     'remote_address_group_id': shown(lambda rule: None),
     'normalized_cidr': shown('remote_ip_prefix'),
