@@ -43,6 +43,11 @@ def _v6_or_empty(value: object) -> bool:
     return not isinstance(value, str) or value == '' or bool(ipaddress.IPv6Address(value))
 
 
+def address(text: str | None) -> str | None:
+    """An access address in its shortest form; ``None`` for an empty one."""
+    return str(ipaddress.ip_address(text)) if text else None
+
+
 def count(minimum: int = 0) -> dict[str, Any]:
     """A whole number, also as a string of digits: pass the value through ``whole``."""
     return {'type': ['integer', 'string'], 'pattern': '^[0-9]{1,10}$', 'minimum': minimum, 'maximum': MOST}

@@ -77,6 +77,9 @@ def test_a_locked_server_obeys_admins_only(cloud):
     cloud.await_status(id, 'SHUTOFF')
     cloud.act(id, 'unlock')
     assert cloud.show(id, '2.9')['locked'] is False
+    cloud.act(id, 'lock', {}, 400, version='2.73')
+    cloud.act(id, 'lock', {})      # as clients also say it
+    cloud.act(id, 'unlock')
     cloud.act(id, 'lock', None, who='admin', project='admin')
     cloud.act(id, 'unlock', None, 403)
     cloud.act(id, 'unlock', None, who='admin')

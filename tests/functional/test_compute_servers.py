@@ -160,13 +160,14 @@ def test_what_was_asked_for_is_what_is_shown(cloud):
     cloud.post('/os-keypairs', {'keypair': {'name': 'k'}})
     data = base64.b64encode(b'#!/bin/sh\n').decode()
     id = cloud.server(version='2.96', key_name='k', user_data=data, config_drive=True, metadata={'a': 'b'},
-                      tags=['x', 'y'], description='mine', hostname='own', accessIPv4='192.0.2.1', accessIPv6='',
+                      tags=['x', 'y'], description='mine', hostname='own', accessIPv4='192.0.2.1',
+                      accessIPv6='0000:0::babe:220.12.22.2',
                       availability_zone='nova', **{'OS-DCF:diskConfig': 'AUTO'})
     shown = cloud.show(id, '2.96', who='admin')
     assert shown['key_name'] == 'k' and shown['OS-EXT-SRV-ATTR:user_data'] == data
     assert shown['config_drive'] == 'True' and shown['metadata'] == {'a': 'b'} and shown['tags'] == ['x', 'y']
     assert shown['description'] == 'mine' and shown['OS-EXT-SRV-ATTR:hostname'] == 'own'
-    assert shown['accessIPv4'] == '192.0.2.1' and shown['accessIPv6'] == ''
+    assert shown['accessIPv4'] == '192.0.2.1' and shown['accessIPv6'] == '::babe:dc0c:1602'
     assert shown['pinned_availability_zone'] == 'nova' and shown['OS-DCF:diskConfig'] == 'AUTO'
     assert shown['flavor']['original_name'] == 'm1.tiny' and shown['OS-EXT-AZ:availability_zone'] == 'nova'
 

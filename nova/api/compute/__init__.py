@@ -18,6 +18,7 @@ from nova.api.compute import (  # noqa: E402
     keypairs,
     limits,
     quota_sets,
+    security_groups,
     server_actions,
     server_create,
     server_diagnostics,
@@ -32,6 +33,6 @@ from nova.api.compute import (  # noqa: E402
 )
 
 __all__ = ['aggregates', 'app', 'availability_zones', 'extensions', 'flavor_access', 'flavor_extra_specs',
-           'flavors', 'hypervisors', 'instance_actions', 'keypairs', 'limits', 'quota_sets', 'server_actions',
-           'server_create', 'server_diagnostics', 'server_ips', 'server_metadata', 'server_password',
+           'flavors', 'hypervisors', 'instance_actions', 'keypairs', 'limits', 'quota_sets', 'security_groups',
+           'server_actions', 'server_create', 'server_diagnostics', 'server_ips', 'server_metadata', 'server_password',
            'server_tags', 'servers', 'services', 'usage', 'versions']

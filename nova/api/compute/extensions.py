@@ -36,6 +36,7 @@ _NAMES = {
     'os-pause-server': ('PauseServer', 'Enable pause/unpause server actions.'),
     'os-quota-sets': ('Quotas', 'Quotas management support.'),
     'os-server-diagnostics': ('ServerDiagnostics', 'Allow Admins to view server diagnostics.'),
+    'os-security-groups': ('SecurityGroups', 'Security group support.'),
     'os-server-password': ('ServerPassword', 'Server password support.'),
     'os-server-sort-keys': ('ServerSortKeys', 'Add sorting support in get Server v2 API.'),
     'os-services': ('Services', 'Services support.'),

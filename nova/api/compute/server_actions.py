@@ -44,9 +44,10 @@ def reboot(req: Request, id: str, body: dict[str, Any]) -> None:
 
 
 LOCK = Document({'type': 'object', 'required': ['lock'], 'additionalProperties': False, 'properties': {
-    'lock': {'type': ['null', since('2.73', 'object')], 'additionalProperties': False,
+    'lock': {'type': ['null', 'object'], 'additionalProperties': False,
              'required': [since('2.73', 'locked_reason')],
-             'properties': {'locked_reason': {'type': 'string', 'minLength': 1, 'maxLength': 255}}}}})
+             'properties': {'locked_reason': since('2.73', {'type': 'string', 'minLength': 1,
+                                                            'maxLength': 255})}}}})
 
 
 @app.action(PATH, 'lock', body=LOCK, allow=rule('os-lock-server:lock', MEMBER))

@@ -16,6 +16,7 @@ from nova.api.fields import (
     NAME,
     TAG,
     TAGS,
+    address,
     count,
     whole,
 )
@@ -98,8 +99,8 @@ def create(req: Request, body: dict[str, Any]) -> Response:
         config_drive=true(body.get('config_drive') or False), metadata=_metadata(req, body),
         availability_zone=zone, host=host, node=node, tags=body.get('tags', ()),
         description=body.get('description', None if req.version >= (2, 19) else body['name']),
-        hostname=body.get('hostname'), access_ip_v4=body.get('accessIPv4') or None,
-        access_ip_v6=body.get('accessIPv6') or None, personality=_files(req, body),
+        hostname=body.get('hostname'), access_ip_v4=address(body.get('accessIPv4')),
+        access_ip_v6=address(body.get('accessIPv6')), personality=_files(req, body),
         scheduler_hints=_hints(req),
         disk_config=body.get('OS-DCF:diskConfig', 'MANUAL'))
     if true(body.get('return_reservation_id', False)):

@@ -5,7 +5,7 @@ from typing import Any
 
 from nova.api.compute import app
 from nova.api.compute import server_view as view
-from nova.api.fields import ACCESS_V4, ACCESS_V6, DESCRIPTION, DISK_CONFIG, HOSTNAME, NAME, STRICT
+from nova.api.fields import ACCESS_V4, ACCESS_V6, DESCRIPTION, DISK_CONFIG, HOSTNAME, NAME, STRICT, address
 from nova.api.policy import ADMIN, MEMBER, READER, rule
 from nova.compute import servers, verbs
 from nova.db import server_lists
@@ -209,7 +209,7 @@ def update(req: Request, id: str, body: dict[str, Any]) -> dict[str, Any]:
     """Change a server's name, description, host name or access addresses."""
     columns = {'name': 'name', 'description': 'description', 'hostname': 'hostname',
                'accessIPv4': 'access_ip_v4', 'accessIPv6': 'access_ip_v6'}
-    values = {columns[name]: (value or None) if name.startswith('accessIP') else value
+    values = {columns[name]: address(value) if name.startswith('accessIP') else value
               for name, value in body.items() if name in columns}
     server = servers.update(req.wiring, req.context, id, **values)
     if req.version >= (2, 75):
