@@ -92,10 +92,11 @@ def delete_rule(wiring: Wiring, user_id: str, id: str) -> None:
     """Remove an access rule; ``errors.Forbidden`` while an application credential has it."""
     with wiring.changing() as tx:
         row = find_rule(tx, user_id, id)
-        for credential in tx.scalars(credentials.applications(user_id)).all():
-            if any(rule['id'] == id for rule in credential.access_rules):
+        holders: list[ApplicationCredential] = list(tx.scalars(credentials.applications(user_id)))
+        for each in holders:
+            if any(rule['id'] == id for rule in each.access_rules):
                 raise errors.Forbidden('Access rule {id} is used by application credential {holder}.', id=id,
-                                       holder=credential.id)
+                                       holder=each.id)
         tx.delete(row)
 
 
