@@ -65,7 +65,7 @@ class Server:
                 list(argv), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=self.folder,
                 env={'PATH': os.environ.get('PATH', os.defpath), 'HOME': self.folder, 'LC_ALL': 'C.UTF-8',
                      **environment}, start_new_session=True, **options)
-        self._reapers[process.pid] = _reaper(process.pid)
+        self._reapers[process.pid] = _reaper(process.pid, self.folder)
         return process
 
     def once(self, argv: Sequence[str]) -> None:
@@ -126,10 +126,10 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _reaper(group: int) -> 'subprocess.Popen[bytes]':
-    """A process that ends a group when we are gone: its standard input ends, however we do."""
-    script = f'cat; kill -INT -- -{group}; sleep 3; kill -9 -- -{group}'
-    return subprocess.Popen(['sh', '-c', script], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+def _reaper(group: int, folder: str) -> 'subprocess.Popen[bytes]':
+    """A process that ends a group, and its folder, when we are gone: its standard input ends, however we do."""
+    script = f'cat; kill -INT -- -{group}; sleep 3; kill -9 -- -{group}; sleep 1; rm -rf "$0"'
+    return subprocess.Popen(['sh', '-c', script, folder], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
                             stderr=subprocess.DEVNULL, start_new_session=True)
 
 
