@@ -1,15 +1,24 @@
 """Policy: each rule's default stands where its route is declared; policy.yaml overrides it."""
 
 import dataclasses
+import functools
+import inspect
 import os
+import types
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from oslo_config import cfg
+from oslo_policy import _checks
 from oslo_policy import policy as oslo
 
 from strata import errors
 from strata.context import Context
+
+# oslo.policy asks for the signature of each part of a rule at each check, which costs more than the rest of it
+if getattr(_checks, 'inspect', None) is inspect:
+    _checks.inspect = types.SimpleNamespace(      # type: ignore[assignment]
+        **{**vars(inspect), 'getfullargspec': functools.lru_cache(4096)(inspect.getfullargspec)})
 
 
 @dataclasses.dataclass(frozen=True)
