@@ -128,7 +128,7 @@ class Server:
 
 def _reaper(group: int, folder: str) -> 'subprocess.Popen[bytes]':
     """A process that ends a group, and its folder, when we are gone: its standard input ends, however we do."""
-    script = f'cat; kill -INT -- -{group}; sleep 3; kill -9 -- -{group}; sleep 1; rm -rf "$0"'
+    script = f'cat; kill -INT -{group}; sleep 3; kill -9 -{group}; sleep 1; rm -rf "$0"'
     return subprocess.Popen(['sh', '-c', script, folder], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
                             stderr=subprocess.DEVNULL, start_new_session=True)
 
