@@ -9,15 +9,13 @@ from typing import Any
 
 from oslo_config import cfg
 
-from nova.api.metadata import Metadata
-from nova.cmd import parts
+from nova.cmd import api, parts
 from nova.network import drivers
 from nova.network.drivers import Driver
 from nova.network.manager import NetworkManager
 from nova.wiring import Wiring
 from strata.policy import Policy
 from strata.service import Service
-from strata.wsgi.server import Server
 
 
 def driver(conf: cfg.ConfigOpts) -> Driver:
@@ -46,7 +44,7 @@ def add_network(service: Service, wiring: Wiring, metadata: Any = None) -> Netwo
 def build(service: Service, conf: cfg.ConfigOpts) -> None:
     """Add nova-network to a service of its own."""
     wiring = parts.wiring(conf, Policy([]))
-    metadata = Server(Metadata(wiring), None, name='metadata')
+    metadata = api.metadata_server(wiring)
     service.add_server(metadata)
     add_network(service, wiring, metadata)
 

@@ -27,7 +27,6 @@ from launcher import configs, provision
 from launcher.cloud import Cloud as Client
 from launcher.cloud import Refused, answers
 from launcher.settings import PORTS, Settings
-
 from nova.db import hosts, quotas
 from nova.db.operations import Operation
 from nova.db.ports import Address, Port
