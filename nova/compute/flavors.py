@@ -29,16 +29,13 @@ def get(wiring: Wiring, context: Context, id: str) -> Flavor:
 def create(wiring: Wiring, context: Context, *, name: str, vcpus: int, ram_mb: int, root_gb: int,
            id: str | None = None, ephemeral_gb: int = 0, swap_mb: int = 0, rxtx_factor: float = 1.0,
            is_public: bool = True, description: str | None = None) -> Flavor:
-    """Make a flavor; a private one is the caller's project's at first."""
+    """Make a flavor; a private one is nobody's at first, not even the caller's project's."""
     id = id if id and id != 'auto' else new_uuid()
     flavor = Flavor(id=id, name=name, vcpus=vcpus, ram_mb=ram_mb, root_gb=root_gb, ephemeral_gb=ephemeral_gb,
                     swap_mb=swap_mb, rxtx_factor=rxtx_factor, is_public=is_public, description=description)
     try:
         with wiring.db.transaction() as tx:
             tx.add(flavor)
-            tx.flush()
-            if not is_public and context.project_id:
-                tx.add(Access(flavor_id=id, project_id=context.project_id))
             tx.flush()
             return db.get(tx, context.elevated(), id)
     except Duplicate as error:

@@ -89,8 +89,11 @@ def update(wiring: Wiring, context: Context, id: str, **values: Any) -> Server:
 def _update(wiring: Wiring, context: Context, id: str, values: dict[str, Any]) -> Server:
     with wiring.db.transaction() as tx:
         server = servers.get(tx, context, id)
-        if values:
-            servers.swap(tx, server, expect={}, **values)
+        changed = dict(values)
+        if 'disk_config' in changed:
+            changed['request'] = {**server.request, 'disk_config': changed.pop('disk_config')}
+        if changed:
+            servers.swap(tx, server, expect={}, **changed)
         return server
 
 

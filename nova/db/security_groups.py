@@ -1,5 +1,6 @@
 """Security groups and their rules: the tables, and every query on them."""
 
+import ipaddress
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -55,6 +56,12 @@ class SecurityGroupRule(Base, Revised):
     fingerprint: Mapped[str] = mapped_column(sa.String(255))
 
     group: Mapped[SecurityGroup] = relationship(viewonly=True, lazy='raise', foreign_keys=[security_group_id])
+
+    @property
+    def normalized_cidr(self) -> str | None:
+        """The prefix that takes effect: ``remote_ip_prefix`` as it was given, without its host's bits."""
+        prefix = self.remote_ip_prefix
+        return str(ipaddress.ip_network(prefix, strict=False)) if prefix else None
 
 
 def visible(context: Context) -> sa.Select[Any]:

@@ -94,7 +94,7 @@ def _rule(group: SecurityGroup, **values: Any) -> SecurityGroupRule:
 def fingerprint(rule: SecurityGroupRule) -> str:
     """A digest of what a rule means: the same for two that allow the same."""
     number = protocol_number(rule.protocol)
-    prefix = rule.remote_ip_prefix
+    prefix = rule.normalized_cidr
     if prefix and ipaddress.ip_network(prefix).prefixlen == 0:
         prefix = None
     meaning = (rule.direction, rule.ethertype, number, rule.port_range_min, rule.port_range_max,
@@ -220,7 +220,7 @@ def _add_rule(tx: Session, wiring: Wiring, context: Context, item: Mapping[str, 
 
 
 def check(rule: SecurityGroupRule) -> None:
-    """Raise the published error for a rule that means nothing; normalises ``any`` and the prefix."""
+    """Raise the published error for a rule that means nothing; normalises ``any``."""
     rule.ethertype = rule.ethertype or 'IPv4'
     number = protocol_number(rule.protocol)
     if number is None:
@@ -234,7 +234,6 @@ def check(rule: SecurityGroupRule) -> None:
         if f'IPv{prefix.version}' != rule.ethertype:
             raise faults.SecurityGroupRuleParameterConflict(ethertype=rule.ethertype,
                                                             cidr=rule.remote_ip_prefix)
-        rule.remote_ip_prefix = str(prefix)
     _check_range(rule, number)
 
 

@@ -117,8 +117,8 @@ def _rule(rule: SecurityGroupRule, members: Mapping[str, Iterable[Port]]) -> wor
     if rule.remote_group_id:
         remote = tuple(sorted({cidr for port in members[rule.remote_group_id] for cidr in _held(port)
                                if (':' in cidr) == (rule.ethertype == 'IPv6')}))
-    elif rule.remote_ip_prefix:
-        remote = (rule.remote_ip_prefix,)
+    elif rule.normalized_cidr:
+        remote = (rule.normalized_cidr,)
     return words.SecurityRule(direction=rule.direction, ethertype=rule.ethertype, protocol=rule.protocol,
                               port_range_min=rule.port_range_min, port_range_max=rule.port_range_max,
                               remote_cidrs=remote)

@@ -45,7 +45,8 @@ from strata import errors, green
 ORDERS = 'NOVA_FAKE_ORDERS'
 
 #: what a guest says when it boots
-BOOT = b'[    0.000000] Linux version fake\r\nguest: ready after 0.00 s\r\n'
+BOOT = (b'[    0.000000] Linux version fake\r\n[    0.000000] Command line: console=ttyS0\r\n'
+        b'guest: starting\r\nguest: address by DHCP\r\nguest: ready after 0.00 s\r\n')
 
 RUNNING, PAUSED, SHUTDOWN = PowerState.RUNNING, PowerState.PAUSED, PowerState.SHUTDOWN
 CRASHED, SUSPENDED = PowerState.CRASHED, PowerState.SUSPENDED
@@ -344,8 +345,8 @@ class FakeDriver(Driver):
         running = kept.state == RUNNING
         counters = ('octets', 'errors', 'drop', 'packets', 'rate')
         return {
-            'state': kept.state.name.lower(), 'driver': 'fake', 'hypervisor': 'fake',
-            'hypervisor_os': 'linux',
+            'state': kept.state.name.lower(), 'driver': 'libvirt',      # clients' schemas know a few words only
+            'hypervisor': 'fake', 'hypervisor_os': 'linux',
             'uptime': int(time.time() - kept.started) if running else 0,
             'config_drive': guest.config_drive is not None,
             'num_cpus': guest.vcpus, 'num_nics': len(guest.nics), 'num_disks': disks,

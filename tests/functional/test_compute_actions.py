@@ -85,6 +85,16 @@ def test_a_locked_server_obeys_admins_only(cloud):
     cloud.act(id, 'unlock', None, who='admin')
 
 
+def test_a_delete_by_force_is_a_delete_and_nothing_is_there_to_restore(cloud):
+    id = cloud.server()
+    cloud.await_status(id, 'ACTIVE')
+    cloud.act(id, 'restore', None, 409)
+    cloud.act(id, 'forceDelete', {})
+    wait.until(lambda: cloud.call('GET', f'/servers/{id}').status == 404)
+    cloud.act(id, 'forceDelete', None, 404)
+    cloud.act(id, 'restore', None, 404)
+
+
 def test_a_state_is_set_by_hand_by_admins(cloud):
     id = cloud.server(wait_for='ACTIVE')
     cloud.act(id, 'os-resetState', {'state': 'error'}, 403)

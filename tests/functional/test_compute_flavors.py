@@ -98,9 +98,10 @@ def test_a_private_flavor_is_for_those_who_were_admitted(cloud):
     cloud.flavor('open', '1')
     assert names(cloud.get('/flavors')) == ['open']
     assert cloud.call('GET', '/flavors/9').status == 404
+    assert cloud.admin('GET', '/flavors/9/os-flavor-access').json['flavor_access'] == []
     answer = cloud.admin('POST', '/flavors/9/action', {'addTenantAccess': {'tenant': 'demo'}})
     assert answer.status == 200
-    assert {'flavor_id': '9', 'tenant_id': 'demo'} in answer.json['flavor_access']
+    assert answer.json['flavor_access'] == [{'flavor_id': '9', 'tenant_id': 'demo'}]
     assert names(cloud.get('/flavors')) == ['open', 'secret']
     assert cloud.admin('POST', '/flavors/9/action', {'addTenantAccess': {'tenant': 'demo'}}).status == 409
     assert cloud.admin('POST', '/flavors/9/action', {'removeTenantAccess': {'tenant': 'demo'}}).status == 200

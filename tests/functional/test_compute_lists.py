@@ -128,7 +128,7 @@ def test_all_tenants_is_for_admins(shelf):
     admin = {'who': 'admin', 'project': 'admin', 'user': 'root'}
     assert names(cloud, '', **admin) == []
     assert names(cloud, 'all_tenants=True', **admin) == ['db', 'web-2', 'web-1']
-    assert names(cloud, 'project_id=demo', **admin) == ['db', 'web-2', 'web-1']
+    assert names(cloud, 'project_id=demo', **admin) == []      # as published: not without all_tenants
     assert names(cloud, 'all_tenants=1&project_id=other', **admin) == []
     assert names(cloud, 'all_tenants=1&host=node1', **admin) == ['db', 'web-2', 'web-1']
     assert names(cloud, 'all_tenants=1&host=node2', **admin) == []

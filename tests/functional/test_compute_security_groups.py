@@ -80,7 +80,8 @@ def test_a_rule_twice_is_refused_and_one_for_no_group_is_not_found(cloud):
     made, values = group(cloud), {'ip_protocol': 'tcp', 'from_port': 1, 'to_port': 2}
     rule(cloud, made, **values)
     rule(cloud, made, 400, **values)
-    rule(cloud, {'id': 'f' * 36}, 404, **values)
+    rule(cloud, {'id': '11111111-1111-1111-1111-111111111111'}, 404, **values)
+    rule(cloud, {'id': 'nothing'}, 400, **values)
 
 
 def test_a_server_is_put_into_groups_and_taken_out(cloud):

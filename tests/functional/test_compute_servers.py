@@ -216,7 +216,7 @@ def test_names_of_servers_are_not_ids(cloud):
     ('2.19', {'description': None}, 200), ('2.89', {'hostname': 'abc'}, 400), ('2.90', {'hostname': 'abc'}, 200),
     ('2.90', {'hostname': 'a.bc'}, 400), ('2.94', {'hostname': 'a.bc'}, 200), ('2.1', {'accessIPv4': '1.2.3.4'}, 200),
     ('2.1', {'accessIPv4': ''}, 200), ('2.1', {'accessIPv4': 'x'}, 400), ('2.1', {'status': 'ACTIVE'}, 400),
-    ('2.1', {'name': ''}, 400),
+    ('2.1', {'name': ''}, 400), ('2.1', {'OS-DCF:diskConfig': 'AUTO'}, 200),
 ])
 def test_update_at_version(cloud, version, change, status):
     id = cloud.server(wait_for='ACTIVE')
@@ -226,6 +226,8 @@ def test_update_at_version(cloud, version, change, status):
     after = cloud.show(id, '2.96')
     if status == 400:
         assert after == before
+    elif 'OS-DCF:diskConfig' in change:
+        assert after['OS-DCF:diskConfig'] == 'AUTO' != before['OS-DCF:diskConfig']
     elif 'name' in change:
         assert after['name'] == 'new' and answer.json['server']['name'] == 'new'
 

@@ -106,6 +106,15 @@ def test_a_rule_that_makes_no_sense_is_refused_by_name(cloud, values, fault):
     assert 400 <= answer.status < 410 and answer.fault == fault
 
 
+def test_a_prefix_is_shown_as_it_was_given_and_as_it_takes_effect(cloud):
+    group = cloud.make(cloud.alice, 'security_group', name='web')
+    made = rule(cloud, group, protocol='tcp', port_range_min=1, port_range_max=2, remote_ip_prefix='10.0.0.7/24')
+    shown = made.json['security_group_rule']
+    assert shown['remote_ip_prefix'] == '10.0.0.7/24' and shown['normalized_cidr'] == '10.0.0.0/24'
+    again = rule(cloud, group, protocol='tcp', port_range_min=1, port_range_max=2, remote_ip_prefix='10.0.0.9/24')
+    assert again.fault == 'SecurityGroupRuleExists'
+
+
 def test_a_prefix_and_a_remote_group_exclude_each_other(cloud):
     group = cloud.make(cloud.alice, 'security_group', name='web')
     answer = rule(cloud, group, remote_group_id=group['id'], remote_ip_prefix='10.0.0.0/8')

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from nova.api.compute import app
+from nova.api.fields import check_uuid
 from nova.api.policy import MEMBER, READER, rule
 from nova.compute import servers
 from nova.db import security_groups as rows
@@ -123,6 +124,7 @@ def delete(req: Request, id: str) -> None:
 def create_rule(req: Request, body: dict[str, Any]) -> dict[str, Any]:
     """Let something in."""
     assert req.context is not None
+    check_uuid(body['parent_group_id'])
     with req.wiring.db.reading() as tx:
         group = security_groups.get(tx, req.context, body['parent_group_id'])
     with proxied():
@@ -145,7 +147,7 @@ def _meant(body: dict[str, Any]) -> dict[str, Any]:
             prefix = ipaddress.ip_network(cidr or '0.0.0.0/0', strict=False)
         except ValueError as error:
             raise errors.Invalid('Invalid cidr {cidr}.', cidr=str(cidr)[:64]) from error
-        cidr, ethertype = str(prefix), f'IPv{prefix.version}'
+        cidr, ethertype = cidr or '0.0.0.0/0', f'IPv{prefix.version}'
     if protocol and protocol.lower() in ('tcp', 'udp') and (low is None or high is None):
         raise errors.Invalid('Invalid port range for protocol {protocol}.', protocol=protocol[:32])
     return {'protocol': protocol and protocol.lower(), 'port_range_min': low, 'port_range_max': high,

@@ -62,6 +62,20 @@ def unlock(req: Request, id: str, body: Any) -> None:
     administration.unlock(req.wiring, req.context, id, override=req.allows(UNLOCK_ANY))
 
 
+@app.action(PATH, 'forceDelete', body=Nothing('forceDelete'), allow=rule('os-deferred-delete:force', MEMBER))
+def force_delete(req: Request, id: str, body: Any) -> None:
+    """Delete a server at once, as every delete here is."""
+    servers.delete(req.wiring, req.context, id)
+
+
+@app.action(PATH, 'restore', body=Nothing('restore'), allow=rule('os-deferred-delete:restore', MEMBER))
+def restore(req: Request, id: str, body: Any) -> None:
+    """Bring back a server that waits for its deletion; none does, for deletes are carried out at once."""
+    server = servers.get(req.wiring, req.context, id)
+    raise errors.Conflict("Cannot 'restore' instance {id} while it is in vm_state {state}", id=id,
+                          state=server.vm_state)
+
+
 @app.action(PATH, 'os-resetState', allow=rule('os-admin-actions:reset_state', ADMIN),
             body=Body('os-resetState', {
     'state': {'type': 'string', 'enum': ['active', 'error']}}, ['state']))

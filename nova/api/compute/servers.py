@@ -78,12 +78,12 @@ def _allowed(req: Request, query: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _project(req: Request, asked: Mapping[str, Any], whole_cloud: Any) -> str | None:
-    """The project a list is about; ``None`` for all of them."""
+    """The project a list is about; ``None`` for all of them.
+
+    As published, a filter for another project does nothing unless ``all_tenants`` is asked for too.
+    """
     assert req.context is not None
-    every = _flag(asked, 'all_tenants')
-    if every is None and 'project_id' in asked and req.context.is_admin:
-        every = True
-    if not every:
+    if not _flag(asked, 'all_tenants'):
         return req.context.project_id
     req.enforce(rule=whole_cloud)
     return None
@@ -208,7 +208,7 @@ def show(req: Request, id: str) -> dict[str, Any]:
 def update(req: Request, id: str, body: dict[str, Any]) -> dict[str, Any]:
     """Change a server's name, description, host name or access addresses."""
     columns = {'name': 'name', 'description': 'description', 'hostname': 'hostname',
-               'accessIPv4': 'access_ip_v4', 'accessIPv6': 'access_ip_v6'}
+               'accessIPv4': 'access_ip_v4', 'accessIPv6': 'access_ip_v6', 'OS-DCF:diskConfig': 'disk_config'}
     values = {columns[name]: address(value) if name.startswith('accessIP') else value
               for name, value in body.items() if name in columns}
     server = servers.update(req.wiring, req.context, id, **values)

@@ -41,7 +41,7 @@ RULE = Resource('security_group_rule', 'security_group_rules', SecurityGroupRule
     'remote_group_id': Attribute(schema=STRING_OR_NULL, on='c'),
     'remote_ip_prefix': Attribute(schema=_PREFIX, on='c'),
     'remote_address_group_id': shown(lambda rule: None),
-    'normalized_cidr': shown('remote_ip_prefix'),
+    'normalized_cidr': shown('normalized_cidr'),
     'description': text(on='c'),
     'belongs_to_default_sg': shown(lambda rule: rule.group.default_of is not None),
 }, tagged=False)
