@@ -157,7 +157,7 @@ class Application:
         if not mine and req.method == 'HEAD':
             mine = [endpoint for endpoint in live if endpoint.method == 'GET']
         if not mine:
-            if not live:
+            if not live or req.path.endswith('/'):      # DELETE /things/: there is no thing without an id
                 raise errors.NotFound('The resource could not be found.')
             allow = ', '.join(sorted({endpoint.method for endpoint in live}))
             raise errors.NotAllowed(allow=allow, headers={'Allow': allow})

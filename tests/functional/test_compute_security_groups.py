@@ -44,6 +44,8 @@ def test_the_default_group_stays_and_others_see_none_of_it(cloud):
     assert cloud.call('DELETE', f'/os-security-groups/{default["id"]}').status == 400
     assert cloud.call('GET', f'/os-security-groups/{default["id"]}', project='elsewhere').status == 404
     assert cloud.call('DELETE', '/os-security-groups/nothing').status == 404
+    assert cloud.call('DELETE', '/os-security-groups/').status == 404      # an empty id, not a wrong method
+    assert cloud.call('DELETE', '/os-security-groups').status == 405
     assert {each['cidr'] for each in (rule['ip_range'] for rule in default['rules']) if each} == set()
     assert default['rules'][0]['group'] == {'name': 'default', 'tenant_id': 'demo'}
 
