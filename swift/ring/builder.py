@@ -240,7 +240,7 @@ class RingBuilder:
 
     def seconds_left(self) -> int:
         """Until something that moved in the last rebalance may move again."""
-        elapsed = self.clock() - self.moved_epoch
+        elapsed = self.clock() - self.moved_epoch + min(self.moved) * HOUR
         return max(0, int(self.min_part_hours * HOUR - elapsed))
 
     def pretend_hours_passed(self) -> None:

@@ -15,8 +15,8 @@ import random
 
 from swift.ring.plan import Tier, Tree, fill
 
-#: partitions per drawing of the line
-BATCH = 256
+#: partitions per drawing of the line: many enough that drawing it costs little
+BATCH = range(16, 257)
 
 
 def place_all(tree: Tree, counts: dict[Tier, int], slots: list[int], rng: random.Random,
@@ -43,14 +43,19 @@ def split(tree: Tree, counts: dict[Tier, int], parts: int, extra: int, replicas:
     In proportion, as far as neither side gets more of a tier than there is room for.
     """
     rest = parts - extra
+    least: dict[Tier, int] = {}
+    most: dict[Tier, int] = {}
+    for tier in sorted(counts, key=len, reverse=True):
+        limit, children = -(-counts[tier] // parts), tree.children.get(tier, ())
+        least[tier] = max(0, counts[tier] - limit * extra, sum(least[child] for child in children))
+        most[tier] = min(counts[tier], limit * rest)
+        if children:
+            most[tier] = min(most[tier], sum(most[child] for child in children))
     shares: dict[Tier, float] = {(): float(rest * replicas)}
     for tier in tree.down():
         children = tree.children[tier]
-        own = [counts[child] for child in children]
-        most = [-(-count // parts) for count in own]
-        shares.update(zip(children, fill(
-            shares[tier], own, [max(0, count - limit * extra) for count, limit in zip(own, most)],
-            [min(count, limit * rest) for count, limit in zip(own, most)])))
+        shares.update(zip(children, fill(shares[tier], *(
+            [bound[child] for child in children] for bound in (counts, least, most)))))
     return tree.whole(shares, 1, rest * replicas, {})
 
 
@@ -65,8 +70,9 @@ def place(tree: Tree, counts: dict[Tier, int], parts: int, replicas: int, rng: r
     order = list(range(parts))
     rng.shuffle(order)
     left = {leaf: counts[leaf] for leaf in tree.weights if counts[leaf]}
-    for start in range(0, parts, BATCH):
-        batch = order[start:start + BATCH]
+    step = min(max(BATCH[0], len(left) // 4), BATCH[-1])
+    for start in range(0, parts, step):
+        batch = order[start:start + step]
         rest = parts - start
         ids = marked(line(tree, left, rng), left, rest, len(batch), replicas, rng)
         rng.shuffle(batch)

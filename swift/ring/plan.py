@@ -136,14 +136,10 @@ class Tree:
                 counts[child] = floor(exact[child])
             left = counts[tier] - sum(counts[child] for child in children)
             wishes = sorted(children, key=lambda child: (
-                counts[child] >= min(exact[child] + EPSILON, self.sizes[child] * parts),
-                held.get(child, 0) <= counts[child], counts[child] - exact[child], rank(child)))
+                exact[child] - counts[child] <= EPSILON * parts, held.get(child, 0) <= counts[child],
+                counts[child] - exact[child], rank(child)))
             for turn in range(left):
                 counts[wishes[turn % len(wishes)]] += 1
-            for child in wishes if left < 0 else ():
-                taken = min(-left, counts[child], 1)
-                counts[child] -= taken
-                left += taken
         return counts
 
 

@@ -83,10 +83,10 @@ def excess(counts: list[int], most: int) -> int:
 
 def dispersion(counted: dict[Tier, list[int]], most: dict[Tier, int], slots: int) -> float:
     """Per cent of all replicas that the worst level of tiers has too many."""
-    levels = Counter(dict.fromkeys(range(1, DEPTH + 1), 0))
+    levels: Counter = Counter()
     for tier, counts in counted.items():
         levels[len(tier)] += excess(counts, most.get(tier, len(counts)))
-    return 100.0 * max(levels.values()) / slots if slots else 0.0
+    return 100.0 * max(levels.values(), default=0) / slots if slots else 0.0
 
 
 def tier_name(tier: Tier, devs: list[dict[str, Any] | None]) -> str:
