@@ -111,7 +111,7 @@ class Ring:
     def primaries(self, part: int) -> list[dict[str, Any]]:
         """A device that keeps two replicas of a partition is there once."""
         ids = dict.fromkeys(self.assigned(part))
-        return [{**self.devs[each], 'index': index} for index, each in enumerate(ids)]
+        return [{**(self.devs[each] or {}), 'index': index} for index, each in enumerate(ids)]
 
     def assigned(self, part: int) -> list[int]:
         """Device ids of a partition, one per replica."""
