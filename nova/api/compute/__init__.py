@@ -22,6 +22,7 @@ from nova.api.compute import (  # noqa: E402
     server_actions,
     server_create,
     server_diagnostics,
+    server_interfaces,
     server_ips,
     server_metadata,
     server_password,
@@ -34,5 +35,5 @@ from nova.api.compute import (  # noqa: E402
 
 __all__ = ['aggregates', 'app', 'availability_zones', 'extensions', 'flavor_access', 'flavor_extra_specs',
            'flavors', 'hypervisors', 'instance_actions', 'keypairs', 'limits', 'quota_sets', 'security_groups',
-           'server_actions', 'server_create', 'server_diagnostics', 'server_ips', 'server_metadata', 'server_password',
-           'server_tags', 'servers', 'services', 'usage', 'versions']
+           'server_actions', 'server_create', 'server_diagnostics', 'server_interfaces', 'server_ips',
+           'server_metadata', 'server_password', 'server_tags', 'servers', 'services', 'usage', 'versions']
