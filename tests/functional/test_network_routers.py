@@ -204,8 +204,9 @@ def test_floating_ips_that_make_no_sense_are_refused_by_name(story):
     island, _ = cloud.network(cloud.alice, '10.5.0.0/24')
     lonely = cloud.make(cloud.alice, 'port', network_id=island['id'])
     bare = cloud.make(cloud.alice, 'port', network_id=cloud.inner['id'], fixed_ips=[])
-    two = cloud.make(cloud.alice, 'port', network_id=cloud.inner['id'], fixed_ips=[
-        {'ip_address': '10.0.0.50'}, {'ip_address': '10.0.0.51'}])
+    subnet = cloud.port['fixed_ips'][0]['subnet_id']
+    two = cloud.make(cloud.alice, 'port', network_id=cloud.inner['id'], fixed_ips=[{'subnet_id': subnet}] * 2)
+    second = two['fixed_ips'][1]['ip_address']
 
     def fault(who=None, **values):
         answer = cloud.request(who or cloud.alice, 'POST', '/floatingips', {'floatingip': {
@@ -213,12 +214,12 @@ def test_floating_ips_that_make_no_sense_are_refused_by_name(story):
         return answer.status, answer.fault
     assert fault(port_id=lonely['id']) == (404, 'ExternalGatewayForFloatingIPNotFound')
     assert fault(port_id=bare['id']) == fault(port_id=two['id']) == (400, 'BadRequest')
-    assert fault(port_id=two['id'], fixed_ip_address='10.0.0.99') == (400, 'BadRequest')
+    assert fault(port_id=two['id'], fixed_ip_address='10.0.99.99') == (400, 'BadRequest')
     assert fault(floating_network_id=cloud.inner['id']) == (400, 'BadRequest')
     assert fault(floating_network_id='11111111-1111-1111-1111-111111111111') == (404, 'NetworkNotFound')
     assert fault(floating_ip_address='203.0.113.9')[0] == 403
     assert fault(who=cloud.bob, port_id=cloud.port['id']) == (404, 'PortNotFound')
     assert cloud.ask(cloud.alice, 'GET', '/floatingips')['floatingips'] == []
-    assert take(cloud, port_id=two['id'], fixed_ip_address='10.0.0.51')['fixed_ip_address'] == '10.0.0.51'
+    assert take(cloud, port_id=two['id'], fixed_ip_address=second)['fixed_ip_address'] == second
     assert take(cloud, cloud.root, floating_ip_address='203.0.113.9')['floating_ip_address'] == '203.0.113.9'
     assert fault(who=cloud.root, floating_ip_address='203.0.113.9') == (409, 'IpAddressAlreadyAllocated')
