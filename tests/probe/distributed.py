@@ -186,8 +186,12 @@ class Distributed:
         try:
             yield
         except BaseException as error:
-            error.add_note(tails(sorted((self.folder / 'log').glob('*.log')), 25))
+            error.add_note(self.tails())
             raise
+
+    def tails(self) -> str:
+        """The ends of the daemons' logs."""
+        return tails(sorted((self.folder / 'log').glob('*.log')), 25)
 
     # -- hosts -------------------------------------------------------------------------------
 

@@ -17,7 +17,6 @@ from collections.abc import Callable
 
 from launcher import services
 from launcher.settings import load
-
 from strata.service import fork
 from strata.testing import kill
 

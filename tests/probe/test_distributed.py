@@ -46,12 +46,11 @@ def cloud(started):
         external = provision.public_network(started.admin)
         started.member = Client(started.settings, 'demo').login()
         started.network = provision.private_network(started.member, external)
-    with started.explained():
-        yield started
-        started.order('node1')
-        for server in servers(started):
-            started.member.call('DELETE', 'compute', f'/v2.1/servers/{server["id"]}', ok=(404,))
-        gone(started)
+    yield started
+    started.order('node1')
+    for server in servers(started):
+        started.member.call('DELETE', 'compute', f'/v2.1/servers/{server["id"]}', ok=(404,))
+    gone(started)
 
 
 def servers(cloud):
@@ -78,7 +77,11 @@ def reaches(cloud, id, status, timeout=60):
 
 
 def spawning(cloud, id):
-    wait.until(lambda: show(cloud, id)['OS-EXT-STS:task_state'] == 'spawning', 30, 'the guest is made')
+    def there():
+        server = show(cloud, id)
+        assert server['OS-EXT-STS:task_state'] == 'spawning', server
+        return True
+    wait.until(there, 30, 'the guest is made')
 
 
 def gone(cloud):
@@ -99,8 +102,7 @@ def test_the_story_of_the_openstack_client_passes(started, tmp_path):
 
     def login(user, password, project):
         return OpenStack(tmp_path, started.settings.url('identity', '/v3'), user, password, project)
-    with started.explained():
-        story.tell(login, started.settings.secrets['admin'], tmp_path)
+    story.tell(login, started.settings.secrets['admin'], tmp_path)
 
 
 def test_a_host_whose_worker_is_killed_finishes_what_it_had_begun(cloud):
