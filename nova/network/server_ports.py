@@ -61,7 +61,7 @@ def allocate(wiring: Wiring, context: Context, server: Server, requests: Request
         if hold is not None:
             hold(tx)
         _refuse_if_going(tx, server)
-        found = ports.of_device(tx, [server.id])[server.id]
+        found = ports.of_device(tx, [server.id], load=ports.wired())[server.id]
         fresh = not found
         if fresh:
             found = _make_all(tx, wiring, context, server, requests, groups)
@@ -69,7 +69,7 @@ def allocate(wiring: Wiring, context: Context, server: Server, requests: Request
         for port in moved:
             port.host, port.status = server.host or '', 'DOWN'
         tx.flush()
-        mtus = {network.id: network.mtu for network in networks.some(tx, {port.network_id for port in found})}
+        mtus = {network.id: network.mtu for network in networks.bare(tx, {port.network_id for port in found})}
         plugged = [_plugged(port, mtus[port.network_id]) for port in found]
     if fresh or moved:
         wake(wiring, context, networks={port.network_id for port in found},
@@ -108,7 +108,7 @@ def _make_all(tx: Session, wiring: Wiring, context: Context, server: Server, req
                           **values)
         made.append(port)
     tx.flush()
-    return list(ports.some(tx, Port.id.in_([port.id for port in made]))) if made else []
+    return list(ports.some(tx, Port.id.in_([port.id for port in made]), load=ports.wired())) if made else []
 
 
 def _bind(tx: Session, id: str, values: Mapping[str, Any]) -> Port:

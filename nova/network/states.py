@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from nova.db import floating_ips, network_hosts, networks, ports, routers, security_groups, subnets
 from nova.db.networks import Network
-from nova.db.ports import DHCP, FLOATING, Port
+from nova.db.ports import DHCP, FLOATING, Port, Wire
 from nova.db.routers import Router
 from nova.db.security_groups import SecurityGroupRule
 from nova.db.subnets import Subnet
@@ -25,8 +25,8 @@ def network_states(tx: Session, wiring: Wiring, ids: Collection[str]) -> dict[st
     if not wanted:
         return {}
     ranges = subnets.of_networks(tx, wanted)
-    plugged: dict[str, list[Port]] = {id: [] for id in wanted}
-    for port in ports.some(tx, Port.network_id.in_(wanted), Port.device_owner != FLOATING, load=ports.wired()):
+    plugged: dict[str, list[Wire]] = {id: [] for id in wanted}
+    for port in ports.wires(tx, Port.network_id.in_(wanted), Port.device_owner != FLOATING):
         plugged[port.network_id].append(port)
     here = [port for many in plugged.values() for port in many if is_guest(port, host)]
     rules = _rules(tx, here)
@@ -36,12 +36,12 @@ def network_states(tx: Session, wiring: Wiring, ids: Collection[str]) -> dict[st
             for network in networks.bare(tx, wanted)}
 
 
-def is_guest(port: Port, host: str) -> bool:
+def is_guest(port: Wire, host: str) -> bool:
     """Whether a port has a tap device on a host: everything but our own services."""
     return port.host == host and port.device_owner not in (DHCP, *SERVICE)
 
 
-def _network(wiring: Wiring, network: Network, ranges: Iterable[Subnet], plugged: Iterable[Port],
+def _network(wiring: Wiring, network: Network, ranges: Iterable[Subnet], plugged: Iterable[Wire],
              rules: Mapping[str, tuple[words.SecurityRule, ...]], peers: list[str]) -> words.NetworkState:
     server = next((port for port in plugged if port.device_owner == DHCP
                    and port.device_id == dhcp.device_id(wiring.host, network.id)), None)
@@ -84,7 +84,7 @@ def _routes(routes: Any) -> tuple[words.Route, ...]:
                  for route in routes or ())
 
 
-def _port(wiring: Wiring, port: Port, rules: Mapping[str, tuple[words.SecurityRule, ...]]) -> words.PortState:
+def _port(wiring: Wiring, port: Wire, rules: Mapping[str, tuple[words.SecurityRule, ...]]) -> words.PortState:
     guest = is_guest(port, wiring.host)
     return words.PortState(
         id=port.id, mac_address=port.mac_address, host=port.host or None, tap=guest,
@@ -101,7 +101,7 @@ def _port(wiring: Wiring, port: Port, rules: Mapping[str, tuple[words.SecurityRu
                            for option in port.extra_dhcp_opts or ()))
 
 
-def _rules(tx: Session, plugged: Iterable[Port]) -> dict[str, tuple[words.SecurityRule, ...]]:
+def _rules(tx: Session, plugged: Iterable[Wire]) -> dict[str, tuple[words.SecurityRule, ...]]:
     """What each of these ports' groups allows, remote groups expanded to the addresses in them."""
     groups = {id for port in plugged for id in port.security_group_ids}
     if not groups:
@@ -112,7 +112,7 @@ def _rules(tx: Session, plugged: Iterable[Port]) -> dict[str, tuple[words.Securi
     return {id: tuple(_rule(rule, members) for rule in rules) for id, rules in found.items()}
 
 
-def _rule(rule: SecurityGroupRule, members: Mapping[str, Iterable[Port]]) -> words.SecurityRule:
+def _rule(rule: SecurityGroupRule, members: Mapping[str, Iterable[Wire]]) -> words.SecurityRule:
     remote: tuple[str, ...] | None = None
     if rule.remote_group_id:
         remote = tuple(sorted({cidr for port in members[rule.remote_group_id] for cidr in _held(port)
@@ -124,7 +124,7 @@ def _rule(rule: SecurityGroupRule, members: Mapping[str, Iterable[Port]]) -> wor
                               remote_cidrs=remote)
 
 
-def _held(port: Port) -> list[str]:
+def _held(port: Wire) -> list[str]:
     """The addresses a member of a group may send from, as ranges."""
     texts = [address.ip_address for address in port.addresses]
     texts += [pair['ip_address'] for pair in port.allowed_address_pairs or ()]
