@@ -1,0 +1,85 @@
+"""tools/bench against a real cloud of the fake driver, on a small scale."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+pytestmark = [pytest.mark.probe, pytest.mark.timeout(300)]
+
+
+def free_row():
+    """The first of six free ports in a row."""
+    for base in range(23000, 60000, 10):
+        socks = [socket.socket() for _ in range(6)]
+        try:
+            for n, sock in enumerate(socks):
+                sock.bind(('127.0.0.1', base + n))
+            return base
+        except OSError:
+            continue
+        finally:
+            for sock in socks:
+                sock.close()
+    raise AssertionError('no ports')
+
+
+@pytest.fixture(scope='module')
+def cloud(tmp_path_factory):
+    """The data directory of a running cloud."""
+    data, home = str(tmp_path_factory.mktemp('data')), str(tmp_path_factory.mktemp('home'))
+    environ = {**os.environ, 'HOME': home, 'PYTHONPATH': os.pathsep.join([CHECKOUT, os.path.join(CHECKOUT, 'tools')])}
+    environ = {key: value for key, value in environ.items() if not key.startswith('SUDO_')}
+
+    def onestack(*words):
+        done = subprocess.run([sys.executable, '-m', 'launcher', *words, '--data-dir', data], env=environ,
+                              capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    try:
+        onestack('up', '--driver', 'fake', '--no-server', '--port-base', str(free_row()))
+        yield data
+    finally:
+        onestack('reset', '--yes')
+
+
+def bench(data, *words):
+    """The rows it prints, by what they are of."""
+    done = subprocess.run([os.path.join(CHECKOUT, 'tools', 'bench'), '--data-dir', data, '--seconds', '0.3', *words],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines, _, table = done.stdout.partition('\n\n')
+    rows = [json.loads(line) for line in lines.splitlines()]
+    assert len(table.splitlines()) == len(rows) + 1
+    return {row['what']: row for row in rows}
+
+
+def test_tokens_are_issued_and_validated(cloud):
+    rows = bench(cloud, 'issue', 'validate')
+    assert set(rows) == {'token issue, by password', 'token issue, from a token', 'token validate',
+                         'token validate, first time'}
+    for row in rows.values():
+        assert (row['failures'], row['requests'] > 0) == (0, True)
+        assert row['p50_ms'] <= row['p95_ms']
+    assert rows['token validate']['cpu_ms_by_daemon'].keys() == {'keystone'}
+
+
+def test_servers_are_booted_listed_and_removed(cloud):
+    rows = bench(cloud, 'active', 'detail', '--singles', '2', '--burst', '5', '--servers', '3,6')
+    assert rows['server, POST to ACTIVE']['requests'] == 2
+    assert rows['servers, a burst of 5 to ACTIVE']['seconds'] > 0
+    assert rows['servers, POST until there are 6']['requests'] == 3
+    assert rows['GET /servers/detail, 6 servers']['failures'] == 0
+    again = bench(cloud, 'detail', '--servers', '1')
+    assert again['servers, POST until there are 1']['requests'] == 1
+
+
+def test_every_process_has_its_memory(cloud):
+    rows = bench(cloud, 'memory')
+    assert {'memory of onestack', 'memory of keystone', 'memory of glance', 'memory of nova'} < set(rows)
+    parts = [row['pss_mb'] for row in rows.values() if 'pid' in row]
+    assert rows['memory of all processes']['pss_mb'] == pytest.approx(sum(parts), abs=0.2)
