@@ -66,7 +66,7 @@ setup(
         'libvirt': ['libvirt-python>=9'],
         # no pytest-xdist: its workers hang once the interpreter is patched
         'test': ['pytest>=8.2', 'pytest-timeout>=2.3', 'hypothesis>=6.100',
-                 'ruff>=0.8', 'mypy>=1.11'],
+                 'ruff>=0.8', 'mypy>=1.11', 'lxml>=5.2'],
         # driven by the tests from an environment of their own, as users do
         'clients': ['python-openstackclient>=8'],
     },

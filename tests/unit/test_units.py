@@ -18,7 +18,7 @@ def daemons():
     with open(os.path.join(CHECKOUT, 'setup.py'), encoding='utf-8') as file:
         for node in ast.parse(file.read()).body:
             if isinstance(node, ast.Assign) and getattr(node.targets[0], 'id', '') == 'COMMANDS':
-                return {name for name in ast.literal_eval(node.value) if not name.endswith('-manage')}
+                return {name for name in ast.literal_eval(node.value) if not name.endswith(('-manage', '-builder'))}
     raise AssertionError('setup.py has no COMMANDS')
 
 
