@@ -33,7 +33,6 @@ DEFAULT = [
     cfg.IntOpt('rpc_response_timeout', default=60, min=1,
                help='Seconds that one worker waits for the answer of another before it asks again.'),
     cfg.StrOpt('dhcp_domain', default='novalocal', help='Domain part of the host names that metadata shows.'),
-    cfg.IntOpt('soft_delete_days', default=30, min=0, help='Days that rows of deleted servers are kept; 0: for ever.'),
 ]
 
 COMPUTE = [
@@ -115,7 +114,6 @@ NETWORK = [
 
 GLANCE = [
     cfg.StrOpt('endpoint_override', help='URL of the image API; default: from the catalog.'),
-    cfg.IntOpt('num_retries', default=3, min=0, help='How often a read that failed is tried again.'),
 ]
 
 OPTIONS: dict[str, Sequence[cfg.Opt]] = {
