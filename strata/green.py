@@ -360,6 +360,31 @@ def writable(fileno: int) -> None:
     eventlet.hubs.trampoline(fileno, write=True)
 
 
+def any_readable(filenos: Iterable[int], seconds: float) -> list[int]:
+    """Wait until one of several descriptors can be read; those that can, or none after ``seconds``."""
+    hub, current = eventlet.hubs.get_hub(), greenlet.getcurrent()
+    found: list[int] = []
+    over = False
+
+    def wake(fileno: int = -1) -> None:
+        if over:
+            return      # of several that became ready at once, only the first may switch
+        if fileno >= 0:
+            found.append(fileno)
+        current.switch()
+
+    listeners = [hub.add(hub.READ, fileno, wake, current.throw, None) for fileno in filenos]
+    timer = hub.schedule_call_global(max(0.0, seconds), wake)
+    try:
+        hub.switch()
+    finally:
+        over = True
+        timer.cancel()
+        for listener in listeners:
+            hub.remove(listener)
+    return found
+
+
 class SwitchInTransaction(RuntimeError):
     """Something would have let other greenlets run where none may."""
 

@@ -1,0 +1,620 @@
+"""A pooled HTTP/1.1 client on bare sockets, for servers that are asked thousands of times a second.
+
+    pool.request(...)  one request, its answer
+    pool.begin(...)    the request is sent; ``.answer()`` later, so that several servers work at once
+    pool.open(...)     a request whose body is sent piece by piece: ``.send`` ... ``.end`` ``.answer``
+
+A connection goes back to the pool when its answer has been read to the end,
+and is closed when the answer is.  A pooled connection that turns out to be
+dead before a byte of an answer came is replaced by a fresh one, once, if
+nothing but what can be sent again has been sent.  Waits end at a time-out:
+as in the server, a sweeper ends those whose deadline has passed.
+"""
+
+import contextlib
+import errno
+import os
+import time
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NoReturn
+
+from strata import errors, green
+from strata.wsgi.wire import Disconnected, Wire
+
+#: an answer's head must fit; a chunk's size line too
+HEAD_BYTES = 128 * 1024
+CHUNK_LINE = 1024
+#: bodies up to this size leave together with the head
+TOGETHER = 64 * 1024
+#: how often the deadlines of waits are looked at, in seconds, and how long without one ends the looking
+TICK, IDLE_TICKS = 0.05, 40
+#: what is left of a body is read away rather than the connection closed, if it has arrived
+DRAIN = 64 * 1024
+
+Headers = Mapping[str, str]
+
+
+class Failed(errors.Unavailable):
+    """The server could not be asked, or did not answer as it should."""
+
+    message = '{where} {why}.'
+
+
+class ConnectFailed(Failed):
+    """No connection within the time-out, or it was refused."""
+
+
+class TimedOut(Failed):
+    """Nothing came, or nothing was taken, for longer than the time-out."""
+
+
+class Broken(Failed):
+    """The connection ended before the answer did, or what came is no HTTP."""
+
+
+class Fields(dict[str, str]):
+    """An answer's headers: names are kept in lower case and asked for in any; equal names are joined."""
+
+    def __getitem__(self, name: str) -> str:
+        return dict.__getitem__(self, name.lower())
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and dict.__contains__(self, name.lower())
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value, or ``default``."""
+        return dict.get(self, name.lower(), default)
+
+
+class _Line(Wire):
+    """A connection to a server; its waits are watched by the pool's sweeper."""
+
+    __slots__ = ('_pool', 'since')
+
+    def __init__(self, sock: Any, pool: 'Pool') -> None:
+        super().__init__(sock)
+        self._pool = pool
+        self.since = 0.0
+
+    def _wait(self, ready: Any, deadline: float) -> None:
+        pool = self._pool
+        pool.waiting.add(self)
+        if pool.sweeper is None:
+            pool.watch()
+        try:
+            super()._wait(ready, deadline)
+        finally:
+            pool.waiting.discard(self)
+
+    def alive(self) -> bool:
+        """Whether an idle connection can be used: nothing has come, not even the end."""
+        try:
+            self._sock.recv(1)
+        except (BlockingIOError, InterruptedError):
+            return True
+        except OSError:
+            pass
+        return False
+
+    def connect(self, address: Any, seconds: float) -> str | None:
+        """Connect; why it failed, or ``None``."""
+        code = self._sock.connect_ex(address)
+        if code == errno.EINPROGRESS:
+            try:
+                self.await_writable(seconds)
+            except Disconnected:
+                return f'was not reached within {seconds} s'
+            code = self._sock.getsockopt(green.sockets.SOL_SOCKET, green.sockets.SO_ERROR)
+        return os.strerror(code) if code else None
+
+
+class Pool:
+    """Connections to any number of servers, kept alive; at most ``per_host`` idle ones for each of them.
+
+    ``idle``: seconds that an unused connection is kept; ``connect_timeout``: seconds.
+    """
+
+    def __init__(self, per_host: int = 64, idle: float = 60.0, connect_timeout: float = 0.5) -> None:
+        self.per_host = per_host
+        self.idle = idle
+        self.connect_timeout = connect_timeout
+        #: connections made so far
+        self.connects = 0
+        self.waiting: set[_Line] = set()
+        self.sweeper: green.Greenlet | None = None
+        self._janitor: green.Greenlet | None = None
+        self._idle: dict[tuple[str, int], list[_Line]] = {}
+        self._owner = os.getpid()
+
+    def request(self, ip: str, port: int, method: str, path: str, headers: Headers | None = None,
+                body: bytes | None = None, timeout: float = 10.0) -> 'Answer':
+        """Ask, and wait for the head of the answer, at most ``timeout`` seconds between two bytes.
+
+        ``path`` is quoted already and may have a query.  ``headers`` say nothing about the framing.
+        Raises ``ConnectFailed``, ``TimedOut`` or ``Broken``.
+        """
+        return self.begin(ip, port, method, path, headers, body, timeout).answer()
+
+    def begin(self, ip: str, port: int, method: str, path: str, headers: Headers | None = None,
+              body: bytes | None = None, timeout: float = 10.0) -> 'Exchange':
+        """Send a whole request; its answer can be waited for later."""
+        if body is not None:
+            framing = f'Content-Length: {len(body)}\r\n'
+        else:
+            framing = 'Content-Length: 0\r\n' if method in ('PUT', 'POST') else ''
+        head = _head(ip, port, method, path, headers, framing)
+        exchange = Exchange(self, (ip, port), method, head, body or b'', timeout)
+        exchange.start()
+        return exchange
+
+    def open(self, ip: str, port: int, method: str, path: str, headers: Headers | None = None, *,
+             length: int | None = None, expect: bool = False, timeout: float = 10.0) -> 'Exchange':
+        """Send a request's head; its body of ``length`` bytes (``None``: chunked) follows by ``send``.
+
+        ``expect``: ask for ``100 Continue``; then ``await_continue`` comes first.
+        """
+        framing = 'Transfer-Encoding: chunked\r\n' if length is None else f'Content-Length: {length}\r\n'
+        if expect:
+            framing += 'Expect: 100-continue\r\n'
+        head = _head(ip, port, method, path, headers, framing)
+        exchange = Exchange(self, (ip, port), method, head, b'', timeout, streamed=True,
+                            chunked=length is None)
+        exchange.start()
+        return exchange
+
+    def take(self, key: tuple[str, int]) -> tuple[_Line, bool]:
+        """A connection, and whether it has just been made.  Raises ``ConnectFailed``."""
+        if self._owner != os.getpid():      # what the parent had is the parent's
+            self._idle, self.waiting = {}, set()
+            self.sweeper = self._janitor = None
+            self._owner = os.getpid()
+        lines = self._idle.get(key)
+        while lines:
+            line = lines.pop()
+            if line.alive():
+                return line, False
+            line.close()
+        return self.connect(key), True
+
+    def connect(self, key: tuple[str, int]) -> _Line:
+        """A fresh connection.  Raises ``ConnectFailed``."""
+        sockets = green.sockets
+        try:
+            family, _, _, _, address = green.getaddrinfo(key[0], key[1], 0, sockets.SOCK_STREAM)[0]
+            sock = sockets.socket(family, sockets.SOCK_STREAM)
+        except OSError as error:
+            raise ConnectFailed(where=where(key), why=f'was not reached: {error.strerror}') from error
+        line = _Line(sock, self)
+        why = line.connect(address, self.connect_timeout)
+        if why is not None:
+            line.close()
+            raise ConnectFailed(where=where(key), why=f'was not reached: {why}')
+        sock.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
+        self.connects += 1
+        return line
+
+    def give(self, key: tuple[str, int], line: _Line) -> None:
+        """Take a connection back that is ready for the next request."""
+        lines = self._idle.get(key)
+        if lines is None:
+            lines = self._idle[key] = []
+        if len(lines) >= self.per_host:
+            line.close()
+            return
+        line.since = time.monotonic()
+        lines.append(line)
+        if self._janitor is None:
+            self._janitor = green.spawn(self._clean)
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        for lines in self._idle.values():
+            while lines:
+                lines.pop().close()
+        for each in (self.sweeper, self._janitor):
+            if each is not None:
+                each.kill()
+        self.sweeper = self._janitor = None
+
+    def watch(self) -> None:
+        """Begin to look at deadlines."""
+        self.sweeper = green.spawn(self._sweep)
+
+    def _sweep(self) -> None:
+        """End the waits whose time is over, as long as there are any."""
+        quiet = 0
+        while quiet < IDLE_TICKS:
+            green.sleep(TICK)
+            now = time.monotonic()
+            quiet = 0 if self.waiting else quiet + 1
+            for line in [each for each in self.waiting if each.deadline <= now]:
+                line.expire()
+        self.sweeper = None
+
+    def _clean(self) -> None:
+        """Close what has been idle for too long, as long as there is anything."""
+        tick = max(0.05, min(5.0, self.idle / 4))
+        while self._idle:
+            green.sleep(tick)
+            oldest = time.monotonic() - self.idle
+            for key, lines in list(self._idle.items()):
+                while lines and lines[0].since <= oldest:
+                    lines.pop(0).close()
+                if not lines:
+                    self._idle.pop(key, None)
+        self._janitor = None
+
+
+def where(key: tuple[str, int]) -> str:
+    """A server's address as it stands in a Host header."""
+    return f'[{key[0]}]:{key[1]}' if ':' in key[0] else f'{key[0]}:{key[1]}'
+
+
+def _head(ip: str, port: int, method: str, path: str, headers: Headers | None, framing: str) -> bytes:
+    """The bytes of a request's head; raises ``errors.Invalid`` for what would break it."""
+    lines = [f'{method} {path} HTTP/1.1\r\nHost: {where((ip, port))}\r\n{framing}']
+    if headers:
+        lines += [f'{name}: {value}\r\n' for name, value in headers.items()]
+    text = ''.join(lines)
+    count = len(lines) + 1 + framing.count('\n')
+    if ' ' in path or text.count('\n') != count or text.count('\r') != count or '\0' in text:
+        raise errors.Invalid('a request with a line break, a NUL or a blank where none may be')
+    try:
+        return (text + '\r\n').encode('latin-1')
+    except UnicodeEncodeError:
+        raise errors.Invalid('a request header with a character beyond latin-1') from None
+
+
+class Exchange:
+    """One request under way."""
+
+    __slots__ = ('_body', '_chunked', '_ended', '_fresh', '_head', '_line', '_pool', '_replayable', '_streamed',
+                 'key', 'method', 'timeout')
+
+    def __init__(self, pool: Pool, key: tuple[str, int], method: str, head: bytes, body: bytes,
+                 timeout: float, *, streamed: bool = False, chunked: bool = False) -> None:
+        self._pool = pool
+        self._head = head
+        self._body = body
+        self._streamed = streamed
+        self._chunked = chunked
+        self._ended = not streamed
+        self._replayable = True
+        self._line: _Line | None = None
+        self._fresh = False
+        self.key = key
+        self.method = method
+        #: seconds between two bytes
+        self.timeout = timeout
+
+    @property
+    def fileno(self) -> int:
+        """The socket's descriptor, to wait for several at once."""
+        return self._line.fileno if self._line is not None else -1
+
+    def start(self) -> None:
+        """Send the head, and the body if it is known."""
+        self._line, self._fresh = self._pool.take(self.key)
+        try:
+            self._transmit()
+        except Disconnected:
+            if not self._fresh:
+                self._again()
+            elif self._line.expired:
+                self.fail(TimedOut, f'took nothing for {self.timeout} s')
+            # else it may have said why before it hung up: ``answer`` finds out
+
+    def _transmit(self) -> None:
+        line, body = self._line, self._body
+        assert line is not None
+        if len(body) <= TOGETHER:
+            line.send(self._head + body if body else self._head, self.timeout)
+        else:
+            line.send(self._head, self.timeout)
+            line.send(body, self.timeout)
+
+    def _again(self) -> None:
+        """Send it all once more, on a fresh connection."""
+        if self._line is not None:
+            self._line.close()
+        self._line = None
+        self._line, self._fresh = self._pool.connect(self.key), True
+        with contextlib.suppress(Disconnected):
+            self._transmit()
+
+    def send(self, data: bytes) -> None:
+        """Send a piece of the body, not empty.  Raises ``Broken`` or ``TimedOut``."""
+        self._replayable = False
+        line = self._line
+        if line is None:
+            self.fail(Broken, 'is closed')
+        if self._chunked:
+            data = b'%x\r\n%b\r\n' % (len(data), data)
+        try:
+            line.send(data, self.timeout)
+        except Disconnected as error:
+            if line.expired:
+                self.fail(TimedOut, f'took nothing for {self.timeout} s')
+            raise Broken(where=where(self.key), why=f'hung up while it was sent a body: {error}') from error
+
+    def end(self) -> None:
+        """The body is complete."""
+        if not self._ended:
+            self._ended = True
+            if self._chunked and self._line is not None:
+                with contextlib.suppress(Disconnected):      # ``answer`` finds out
+                    self._line.send(b'0\r\n\r\n', self.timeout)
+
+    def await_continue(self, timeout: float | None = None) -> 'Answer | None':
+        """Wait for ``100 Continue`` (``None``), or the final answer that came in its place."""
+        status, reason, fields, old = self._read_head(self.timeout if timeout is None else timeout)
+        if status == 100:
+            return None
+        return self._finish(status, reason, fields, old)
+
+    def answer(self, timeout: float | None = None) -> 'Answer':
+        """Wait for the answer, ``timeout`` seconds between two bytes."""
+        seconds = self.timeout if timeout is None else timeout
+        while True:
+            status, reason, fields, old = self._read_head(seconds)
+            if status >= 200:
+                return self._finish(status, reason, fields, old)
+
+    def _finish(self, status: int, reason: str, fields: Fields, old: bool) -> 'Answer':
+        line, self._line = self._line, None
+        assert line is not None
+        answer = Answer(self._pool, self.key, line, self.method, status, reason, fields, old, self.timeout)
+        answer.keep = answer.keep and self._ended
+        answer.ready()
+        return answer
+
+    def _read_head(self, seconds: float) -> tuple[int, str, Fields, bool]:
+        line = self._line
+        if line is None:
+            self.fail(Broken, 'is closed')
+        while True:
+            end = line.buffer.find(b'\r\n\r\n')
+            if end >= 0:
+                raw, line.buffer = line.buffer[:end], line.buffer[end + 4:]
+                self._replayable = False
+                try:
+                    return parse(raw)
+                except ValueError as error:
+                    self.fail(Broken, f'answered what is no HTTP: {error}')
+            if len(line.buffer) > HEAD_BYTES:
+                self.fail(Broken, 'answered with too long a head')
+            data = line.receive(seconds, eager=False)
+            if not data:
+                if line.expired:
+                    self.fail(TimedOut, f'did not answer within {seconds} s')
+                if line.buffer or self._fresh or not self._replayable:
+                    self.fail(Broken, 'hung up before it answered')
+                self._again()
+                line = self._line
+                assert line is not None
+                continue
+            line.buffer = line.buffer + data if line.buffer else data
+
+    def fail(self, kind: type[Failed], why: str) -> NoReturn:
+        """Close the connection and raise."""
+        self.close()
+        raise kind(where=where(self.key), why=why)
+
+    def close(self) -> None:
+        """Give the request up; once the answer has begun, it is the answer's to close."""
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
+
+_LOWER: dict[str, str] = {}
+
+
+def parse(raw: bytes) -> tuple[int, str, Fields, bool]:
+    """Status, reason, headers, and whether it is HTTP/1.0, of an answer's head without its empty line.
+
+    Raises ``ValueError``.
+    """
+    lines = raw.decode('latin-1').split('\r\n')
+    first = lines[0]
+    if first[:7] != 'HTTP/1.' or first[8:9] != ' ' or not first[9:12].isdigit():
+        raise ValueError(first[:40])
+    fields = Fields()
+    known = _LOWER
+    for number in range(1, len(lines)):
+        name, colon, value = lines[number].partition(':')
+        lower = known.get(name) or _lower(name, colon)
+        if lower in fields:
+            if lower == 'content-length' and dict.__getitem__(fields, lower) != value.strip():
+                raise ValueError('two lengths')
+            if lower != 'content-length':
+                value = f'{dict.__getitem__(fields, lower)}, {value.strip()}'
+        fields[lower] = value.strip()
+    return int(first[9:12]), first[13:], fields, first[7] == '0'
+
+
+def _lower(name: str, colon: str) -> str:
+    if not colon or not name or name != name.strip():
+        raise ValueError(f'header {name[:40]!r}')
+    lower = name.lower()
+    if len(_LOWER) < 2000:
+        _LOWER[name] = lower
+    return lower
+
+
+class Answer:
+    """An answer's head, and its body as it is asked for; to be read to the end, or closed."""
+
+    __slots__ = ('_chunked', '_key', '_left', '_line', '_pool', '_until_close', 'headers', 'keep', 'reason',
+                 'status', 'timeout')
+
+    def __init__(self, pool: Pool, key: tuple[str, int], line: _Line, method: str, status: int, reason: str,
+                 headers: Fields, old: bool, timeout: float) -> None:
+        self._pool = pool
+        self._key = key
+        self._line: _Line | None = line
+        self.status = status
+        self.reason = reason
+        self.headers = headers
+        #: seconds between two reads that bring something
+        self.timeout = timeout
+        said = dict.get(headers, 'connection')
+        self.keep = not old and (said is None or 'close' not in said.lower())
+        self._chunked = self._until_close = False
+        self._left = 0
+        if method == 'HEAD' or status in (204, 304):
+            return
+        if 'transfer-encoding' in headers:
+            self._chunked = True
+        elif 'content-length' in headers:
+            length = dict.__getitem__(headers, 'content-length')
+            if not (length.isascii() and length.isdigit()):
+                self.fail(Broken, f'answered with the length {length[:40]!r}')
+            self._left = int(length)
+        else:
+            self._until_close, self.keep = True, False
+
+    def ready(self) -> None:
+        """The head is complete: without a body, the connection is free."""
+        if not (self._left or self._chunked or self._until_close):
+            self._release()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the body has been read to its end, or closed."""
+        return self._line is None
+
+    @property
+    def server(self) -> str:
+        """Who answered."""
+        return where(self._key)
+
+    def _release(self) -> None:
+        line, self._line = self._line, None
+        if line is None:
+            return
+        if self.keep and not line.buffer:
+            self._pool.give(self._key, line)
+        else:
+            line.close()
+
+    def fail(self, kind: type[Failed], why: str) -> NoReturn:
+        """Close the connection and raise."""
+        self.close()
+        raise kind(where=where(self._key), why=why)
+
+    def _receive(self) -> bytes:
+        line = self._line
+        assert line is not None
+        data = line.receive(self.timeout)
+        if not data and not (self._until_close and not line.expired):
+            if line.expired:
+                self.fail(TimedOut, f'sent nothing for {self.timeout} s')
+            self.fail(Broken, 'hung up in the middle of its answer')
+        return data
+
+    def piece(self, most: int = 1 << 30) -> bytes:
+        """What there is next, at least a byte and at most ``most``; empty at the end."""
+        line = self._line
+        if line is None:
+            return b''
+        if self._until_close:
+            data = line.buffer or self._receive()
+            line.buffer = b''
+            if not data:
+                self._release()
+            if len(data) > most:
+                data, line.buffer = data[:most], data[most:]
+            return data
+        if self._chunked and not self._left and not self._chunk(line):
+            return b''
+        data = line.buffer or self._receive()
+        most = min(most, self._left)
+        if len(data) > most:
+            data, line.buffer = data[:most], data[most:]
+        else:
+            line.buffer = b''
+        self._left -= len(data)
+        if not self._left:
+            if self._chunked:
+                if self._text_line(line):
+                    self.fail(Broken, 'sent no line end after a chunk')
+            else:
+                self._release()
+        return data
+
+    def _chunk(self, line: _Line) -> bool:
+        """Read a chunk's size; ``False`` at the end of the body."""
+        text = self._text_line(line).partition(b';')[0].strip()
+        try:
+            self._left = int(text, 16)
+        except ValueError:
+            self.fail(Broken, f'sent the chunk size {text[:40]!r}')
+        if self._left < 0 or not text.isalnum():
+            self.fail(Broken, f'sent the chunk size {text[:40]!r}')
+        if self._left:
+            return True
+        while self._text_line(line):
+            pass      # trailers
+        self._release()
+        return False
+
+    def _text_line(self, line: _Line) -> bytes:
+        while True:
+            end = line.buffer.find(b'\r\n')
+            if end >= 0:
+                text, line.buffer = line.buffer[:end], line.buffer[end + 2:]
+                return text
+            if len(line.buffer) > CHUNK_LINE:
+                self.fail(Broken, 'sent too long a chunk header')
+            line.buffer += self._receive()
+
+    def read(self, size: int = -1) -> bytes:
+        """``size`` bytes, fewer only at the end; all that is left if it is negative."""
+        if size < 0:
+            return self.body()
+        pieces, missing = [], size
+        while missing > 0:
+            data = self.piece(missing)
+            if not data:
+                break
+            pieces.append(data)
+            missing -= len(data)
+        return pieces[0] if len(pieces) == 1 else b''.join(pieces)
+
+    def iter(self, chunk: int = 65536) -> Iterator[bytes]:
+        """The rest of the body in pieces as they come, at most ``chunk`` bytes each."""
+        while data := self.piece(chunk):
+            yield data
+
+    def body(self, limit: int | None = None) -> bytes:
+        """The whole rest of the body; ``Broken`` if it is longer than ``limit`` bytes."""
+        pieces, size = [], 0
+        while data := self.piece():
+            pieces.append(data)
+            size += len(data)
+            if limit is not None and size > limit:
+                self.fail(Broken, f'answered with more than {limit} bytes')
+        return pieces[0] if len(pieces) == 1 else b''.join(pieces)
+
+    def close(self) -> None:
+        """Give the rest up.  The connection is kept if the rest has come already, and closed otherwise."""
+        line = self._line
+        if line is None:
+            return
+        if not self._chunked and not self._until_close and 0 < self._left <= len(line.buffer):
+            line.buffer = line.buffer[self._left:]
+            self._left = 0
+            self._release()
+            return
+        self._line = None
+        line.close()
+
+
+def ready(exchanges: Collection[Exchange], seconds: float) -> list[Exchange]:
+    """Those whose answers have begun to come, as soon as there is one, or none after ``seconds``."""
+    by_number = {each.fileno: each for each in exchanges}
+    gone = by_number.pop(-1, None)
+    if gone is not None:
+        return [each for each in exchanges if each.fileno == -1]
+    return [by_number[each] for each in green.any_readable(list(by_number), seconds)]
