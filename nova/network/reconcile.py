@@ -68,7 +68,6 @@ class Turns:
             if not turn.waiting:
                 self._turns.pop(key, None)
 
-
     def forget(self) -> None:
         """Let go of when the last runs began."""
         self._began.clear()
@@ -216,8 +215,13 @@ class Reconciler:
                            .execution_options(synchronize_session=False))
 
     def _listen(self, state: NetworkState) -> None:
-        """Give the metadata server a socket inside the network, once it has an address there."""
+        """Give the metadata server a socket inside the network for as long as it has an address there.
+
+        With the last server goes the address, and what it was in: a socket kept would hear nobody.
+        """
         served = any(subnet.dhcp_address and subnet.enable_dhcp for subnet in state.subnets)
+        if not served:
+            self._forget_sockets({state.id})
         if self.metadata is None or not served or state.id in self._listening:
             return
         self.metadata.listen(self.driver.metadata_socket(state.id), key=state.id)
@@ -298,5 +302,3 @@ class Reconciler:
             tx.execute(sa.update(FloatingIp).where(FloatingIp.id.in_(floating),
                                                    FloatingIp.router_id == state.id)
                        .values(status=up).execution_options(synchronize_session=False))
-
-

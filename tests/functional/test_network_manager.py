@@ -126,6 +126,18 @@ def test_a_router_with_a_floating_ip_is_applied_after_its_networks(cloud):
     assert {port['binding:host_id'] for port in interface} == {'node1'}
 
 
+def test_the_first_server_after_the_last_one_finds_the_metadata_service_again(cloud):
+    made = story(cloud)
+    cloud.bus.drain()
+    before = cloud.sockets.open[made.network['id']]
+    ports.release(cloud.wiring, ADMIN, made.server.id)
+    cloud.bus.drain()
+    assert made.network['id'] in cloud.driver.present().networks    # for the router's sake, without DHCP
+    assert cloud.sockets.open == {}
+    boot(cloud, made.network)
+    assert cloud.sockets.open[made.network['id']] is not before
+
+
 def test_a_router_that_is_switched_off_keeps_its_ports_up(cloud):
     network, subnet = cloud.network(cloud.alice)
     router = cloud.make(cloud.alice, 'router', admin_state_up=False)
