@@ -14,6 +14,8 @@ COMMANDS = {
     'glance-api': 'glance.cmd.api', 'glance-registry': 'glance.cmd.registry',
     'glance-manage': 'glance.cmd.manage',
     'swift-ring-builder': 'swift.cli.ring_builder',
+    'swift-proxy-server': 'swift.cmd.proxy_server', 'swift-account-server': 'swift.cmd.account_server',
+    'swift-container-server': 'swift.cmd.container_server', 'swift-object-server': 'swift.cmd.object_server',
     'keystone': 'keystone.cmd.keystone', 'keystone-manage': 'keystone.cmd.manage',
 }
 

@@ -1,0 +1,18 @@
+"""``swift-container-server``: serve container requests."""
+
+from strata import green
+
+green.patch()
+
+import sys  # noqa: E402
+
+from swift import server  # noqa: E402
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serve until told to stop; returns the exit status."""
+    return server.run('container', argv)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
