@@ -10,6 +10,7 @@ from nova.db import floating_ips, ports
 from nova.db.networks import Network
 from nova.db.ports import Port
 from nova.db.routers import Router
+from nova.db.servers import Server
 from nova.network import addresses, faults, plugs, revisions
 from nova.network.rpc import wake
 from nova.network.server_ports import Plugged, allocate, at_address, info, release, validate
@@ -52,11 +53,17 @@ def wake_for(wiring: Wiring, context: Context, changed: Any, also: Sequence[str]
 
 
 def check_device(tx: Session, context: Context, device_id: str, device_owner: str) -> None:
-    """Refuse a port that pretends to be a router's: only the router API joins networks."""
+    """Refuse a port that pretends to be a router's, for only the router API joins networks, or a stranger's server's.
+
+    A port tells the metadata service whose it is, and is plugged into its server at the next start.
+    """
     if device_owner in (ports.GATEWAY, ports.FLOATING) or (
             device_owner == ports.INTERFACE and tx.get(Router, device_id) is not None):
         raise faults.DeviceIDNotOwnedByTenant(device_id=device_id[:80])
-    if device_owner == ports.INTERFACE and device_id and not context.is_admin:
+    if context.is_admin or not device_id:
+        return
+    owner = tx.scalar(sa.select(Server.project_id).where(Server.id == device_id, Server.deleted.is_(False)))
+    if device_owner == ports.INTERFACE or owner not in (None, context.project_id):
         raise faults.DeviceIDNotOwnedByTenant(device_id=device_id[:80])
 
 

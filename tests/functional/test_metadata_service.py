@@ -132,6 +132,22 @@ def test_nobody_else_is_told(guest):
     assert ask(guest.cloud.apis['metadata'], 'GET', path, headers=headers).status == 404
 
 
+def test_ossa_2013_033_nobody_poses_as_a_server_of_another_project(guest):
+    network = guest.cloud.network('spy', '10.0.0.0/24', project='spies')
+
+    def change(method, path, **values):
+        return ask(guest.cloud.apis['network'], method, f'/v2.0/{path}', {'port': values},
+                   token='member:mallory:spies', host='cloud.example:9696')
+    made = change('POST', 'ports', network_id=network).json['port']
+    pose = {'device_id': guest.id, 'device_owner': 'compute:nova'}
+    for refused in (change('PUT', f'ports/{made["id"]}', **pose),
+                    change('POST', 'ports', network_id=network, **pose)):
+        assert (refused.status, refused.json['NeutronError']['type']) == (409, 'DeviceIDNotOwnedByTenant')
+    [fixed] = made['fixed_ips']
+    assert guest.ask('/latest/user-data', network=network, address=fixed['ip_address']).status == 404
+    assert list(guest.cloud.show(guest.id)['addresses']) == ['private']
+
+
 def test_a_guest_posts_its_password_once(guest):
     path = '/openstack/latest/password'
     assert guest.text(path) == ''
