@@ -140,8 +140,8 @@ def _take_quota(wiring: Wiring, tx: Session, context: Context, flavor: Mapping[s
 def _row(tx: Session, context: Context, name: str, hostname: str | None, values: dict[str, Any],
          tags: list[str], index: int, many: int) -> tuple[Server, Operation]:
     id = clock.new_uuid()
-    own = f'{name}-{index + 1}' if many > 1 else name
-    label = f'{hostname}-{index + 1}' if hostname and many > 1 else hostname
+    own = _numbered(name, index, 255) if many > 1 else name
+    label = _numbered(hostname, index, 63 if len(hostname) < 64 else 255) if hostname and many > 1 else hostname
     server = Server(id=id, name=own, hostname=label or hostnames.sanitized(own, f'server-{id}'),
                     launch_index=index, **values)
     tx.add(server)
@@ -150,6 +150,12 @@ def _row(tx: Session, context: Context, name: str, hostname: str | None, values:
     operation = journal.open(tx, Operation, context, resource_id=id, verb=verbs.BUILD.name, topic='scheduler')
     operation.action = verbs.BUILD.action
     return server, operation
+
+
+def _numbered(text: str, index: int, most: int) -> str:
+    """A name with its place among many, cut to ``most`` characters."""
+    number = f'-{index + 1}'
+    return text[:most - len(number)] + number
 
 
 def release_quota(tx: Session, server: Server) -> None:

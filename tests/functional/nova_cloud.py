@@ -74,8 +74,10 @@ class Pictures:
         return id
 
     def show(self, context: Context, id: str) -> Mapping[str, Any]:
-        """One image's record."""
-        if id not in self.records:
+        """One image's record, a private one only to its ``owner`` and to administrators."""
+        record = self.records.get(id, {'visibility': 'private', 'owner': None})
+        mine = context.is_admin or record.get('owner') == context.project_id
+        if id not in self.records or record['visibility'] == 'private' and not mine:
             raise errors.NotFound('Image {id} could not be found.', id=id)
         return self.records[id]
 

@@ -117,11 +117,29 @@ def test_what_is_not_built_is_501_and_named(empty, change, field):
     assert field in answer.message
 
 
+def test_a_promise_of_the_scheduler_that_is_not_built_is_501(empty):
+    body = {'name': 'web', 'imageRef': next(iter(empty.images.records)), 'flavorRef': '1'}
+    for hints in ('os:scheduler_hints', 'OS-SCH-HNT:scheduler_hints'):
+        answer = empty.call('POST', '/servers', {'server': body, hints: {'group': 'g'}})
+        assert answer.status == 501 and 'group' in answer.message
+    assert empty.get('/servers')['servers'] == []
+
+
 def test_an_image_or_flavor_that_cannot_fit_is_refused(cloud):
     cloud.images.add(min_ram=1024)
     assert 'memory' in bad(cloud, {}).message
     assert bad(cloud, {'imageRef': cloud.images.add(min_disk=10)}).status == 400
     assert bad(cloud, {'imageRef': cloud.images.add(status='queued')}).status == 400
+
+
+@pytest.mark.parametrize('name', ['kernel_id', 'ramdisk_id'])
+def test_an_image_does_not_bring_the_private_image_of_another_project_in(cloud, name):
+    foreign = cloud.images.add(visibility='private', owner='theirs', disk_format='ari')
+    image = cloud.images.add(**{name: foreign})
+    refused = bad(cloud, {'imageRef': image})
+    assert refused.status == 400 and name in refused.message
+    cloud.images.records[foreign]['owner'] = 'demo'
+    assert cloud.show(cloud.server(imageRef=image))['image']['id'] == image
 
 
 def test_clients_name_the_image_as_block_device_and_reference(cloud):
@@ -154,6 +172,13 @@ def test_many_servers_come_of_one_request(cloud):
     reservation = cloud.post('/servers', {'server': body}, 202)['reservation_id']
     found = cloud.get(f'/servers?reservation_id={reservation}&sort_key=display_name&sort_dir=asc')['servers']
     assert [server['name'] for server in found] == ['web-1', 'web-2', 'web-3']
+
+
+def test_many_servers_have_room_for_their_numbers_in_a_long_name(cloud):
+    cloud.server('n' * 255, version='2.90', hostname='h' * 63, min_count=2)
+    found = cloud.get('/servers/detail?sort_key=display_name&sort_dir=asc', version='2.90')['servers']
+    assert [server['name'] for server in found] == ['n' * 253 + '-1', 'n' * 253 + '-2']
+    assert [server['OS-EXT-SRV-ATTR:hostname'] for server in found] == ['h' * 61 + '-1', 'h' * 61 + '-2']
 
 
 def test_what_was_asked_for_is_what_is_shown(cloud):

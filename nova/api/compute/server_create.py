@@ -148,12 +148,24 @@ def _flavor(req: Request, id: str) -> dict[str, Any]:
 
 
 def _image(req: Request, id: str) -> Mapping[str, Any]:
-    try:
-        image: Mapping[str, Any] = req.wiring.images.show(req.context, id)
-    except (errors.NotFound, errors.Forbidden) as error:
-        raise errors.Invalid('Invalid input for field/attribute server/imageRef. Value: {id}. '
-                             'Image {id} could not be found.', id=id) from error
+    """The image's record; the kernel and ramdisk that it names must be the caller's to see as well.
+
+    The worker fetches them under the service's own name, to which no image is private.
+    """
+    image = _record(req, id, f'Image {id}')
+    for name in ('kernel_id', 'ramdisk_id'):
+        if image.get(name):
+            _record(req, str(image[name]), f'Its {name} {str(image[name])[:40]}')
     return image
+
+
+def _record(req: Request, id: str, what: str) -> Mapping[str, Any]:
+    try:
+        record: Mapping[str, Any] = req.wiring.images.show(req.context, id)
+    except (errors.NotFound, errors.Forbidden) as error:
+        raise errors.Invalid('Invalid input for field/attribute server/imageRef. {what} could not be found.',
+                             what=what) from error
+    return record
 
 
 def _boot_image(body: Mapping[str, Any]) -> str:
@@ -241,4 +253,6 @@ def _files(req: Request, body: Mapping[str, Any]) -> Sequence[Mapping[str, str]]
 def _hints(req: Request) -> Mapping[str, Any]:
     hints: Mapping[str, Any] = (req.json.get('os:scheduler_hints')
                                 or req.json.get('OS-SCH-HNT:scheduler_hints') or {})
+    if 'group' in hints:      # who relies on anti-affinity is not to be left without it in silence
+        raise errors.Unsupported('os:scheduler_hints/group: server groups are not supported here.')
     return hints
