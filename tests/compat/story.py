@@ -5,18 +5,35 @@ and not a test per command.  It leaves the cloud as it found it but for what
 the administrator made.
 """
 
+import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from tests.compat.client import OpenStack, flat
 
-#: a guest image for a hypervisor that boots nothing
-IMAGE = os.urandom(256 << 10)
 Login = Callable[[str, str, str | None], OpenStack]
 
 
-def administration(admin: OpenStack, home: Path) -> None:
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """What is booted: an image, its format, the MiB it takes.
+
+    ``run`` carries out a command in the server at an address, with a private key, where a server really runs;
+    what it said.
+    """
+
+    image: bytes
+    disk_format: str
+    ram: int
+    run: Callable[[str, Path, str], str] | None = None
+
+
+#: for a hypervisor that boots nothing
+PRETENDED = Machine(os.urandom(256 << 10), 'raw', 64)
+
+
+def administration(admin: OpenStack, home: Path, machine: Machine) -> None:
     """What the administrator of a fresh cloud does: people, an image, a flavor, the way out."""
     token = admin('token', 'issue')
     assert len(token['id']) > 40, token
@@ -26,11 +43,12 @@ def administration(admin: OpenStack, home: Path) -> None:
     admin.text('role', 'add', '--user', 'alice', '--project', 'atelier', 'member')
     [grant] = admin('role', 'assignment', 'list', '--user', 'alice', '--names')
     assert (grant['Role'], grant['Project']) == ('member', 'atelier@Default')
-    (home / 'tiny.img').write_bytes(IMAGE)
-    image = admin('image', 'create', '--file', 'tiny.img', '--disk-format', 'raw', '--public', 'story-image')
-    assert (image['status'], image['size']) == ('active', len(IMAGE))
-    flavor = admin('flavor', 'create', '--ram', '64', '--disk', '1', '--vcpus', '1', 'story-flavor')
-    assert (flavor['ram'], flavor['vcpus']) == (64, 1)
+    (home / 'tiny.img').write_bytes(machine.image)
+    image = admin('image', 'create', '--file', 'tiny.img', '--disk-format', machine.disk_format, '--public',
+                  'story-image')
+    assert (image['status'], image['size']) == ('active', len(machine.image))
+    flavor = admin('flavor', 'create', '--ram', str(machine.ram), '--disk', '1', '--vcpus', '1', 'story-flavor')
+    assert (flavor['ram'], flavor['vcpus']) == (machine.ram, 1)
 
 
 def way_out(admin: OpenStack) -> None:
@@ -59,7 +77,9 @@ def server(alice: OpenStack, home: Path) -> None:
     """Boot a server and look at it."""
     key = alice.text('keypair', 'create', 'pass')
     assert 'PRIVATE KEY' in key
-    (home / 'init').write_text('#!/bin/sh\necho from the story\n')
+    (home / 'pass').write_text(key)
+    (home / 'pass').chmod(0o600)
+    (home / 'init').write_text('#!/bin/sh\necho from the story >/root/told\n')
     made = alice('server', 'create', '--image', 'story-image', '--flavor', 'story-flavor', '--network', 'lan',
                  '--security-group', 'doors', '--key-name', 'pass', '--user-data', 'init', '--use-config-drive',
                  '--property', 'act=one', '--wait', 'web')
@@ -71,17 +91,28 @@ def server(alice: OpenStack, home: Path) -> None:
     assert shown['key_name'] == 'pass'
     assert flat(shown['addresses'])
     assert [group['name'] for group in shown['security_groups']] == ['doors']
-    assert 'guest: ready' in alice.text('console', 'log', 'show', 'web')
+    ready(alice)
+
+
+def asked_again(what: str, look: Callable[[], str], found: Callable[[str], bool]) -> None:
+    """Wait as a user does, by asking again; a command takes more than a second."""
+    said = []
+    for _ in range(40):
+        said.append(look())
+        if found(said[-1]):
+            return
+    raise AssertionError(f'never {what}: {said}')
 
 
 def status(alice: OpenStack, wanted: str) -> None:
-    """Wait, as a user does by asking again, until the server has a status."""
-    said = []
-    for _ in range(20):
-        said.append(alice('server', 'show', 'web')['status'])
-        if said[-1] == wanted:
-            return
-    raise AssertionError(f'never {wanted}: {said}')
+    """Wait until the server has a status."""
+    asked_again(wanted, lambda: str(alice('server', 'show', 'web')['status']), wanted.__eq__)
+
+
+def ready(alice: OpenStack) -> None:
+    """Wait until the guest says on its console that it is ready."""
+    asked_again('ready', lambda: alice.text('console', 'log', 'show', '--lines', '5', 'web'),
+                lambda log: 'guest: ready' in log)
 
 
 def verbs(alice: OpenStack) -> None:
@@ -92,6 +123,7 @@ def verbs(alice: OpenStack) -> None:
     status(alice, 'ACTIVE')
     alice.text('server', 'reboot', '--wait', 'web')
     alice.text('server', 'reboot', '--hard', '--wait', 'web')
+    ready(alice)
     alice.text('server', 'pause', 'web')
     status(alice, 'PAUSED')
     alice.text('server', 'unpause', 'web')
@@ -100,10 +132,12 @@ def verbs(alice: OpenStack) -> None:
     assert {'create', 'stop', 'start', 'reboot', 'pause', 'unpause'} <= done
 
 
-def reached(alice: OpenStack, address: str) -> None:
-    """The floating IP is the server's, and given back."""
+def reached(alice: OpenStack, address: str, home: Path, machine: Machine) -> None:
+    """The floating IP is the server's, which lets the key's owner in, and given back."""
     alice.text('server', 'add', 'floating', 'ip', 'web', address)
     assert address in flat(alice('server', 'show', 'web')['addresses'])
+    if machine.run:
+        assert machine.run(address, home / 'pass', 'hostname; cat /root/told') == 'web\nfrom the story\n'
     alice.text('server', 'remove', 'floating', 'ip', 'web', address)
 
 
@@ -128,15 +162,15 @@ def goodbye(alice: OpenStack, address: str) -> None:
     assert alice('port', 'list') == []
 
 
-def tell(login: Login, password: str, home: Path) -> None:
+def tell(login: Login, password: str, home: Path, machine: Machine = PRETENDED) -> None:
     """All of it."""
     admin = login('admin', password, 'admin')
-    administration(admin, home)
+    administration(admin, home, machine)
     way_out(admin)
     alice = login('alice', 'word-of-alice', 'atelier')
     address = networking(alice)
     server(alice, home)
     verbs(alice)
-    reached(alice, address)
+    reached(alice, address, home, machine)
     refusals(alice)
     goodbye(alice, address)

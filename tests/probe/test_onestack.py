@@ -26,6 +26,8 @@ sys.path.insert(0, str(ROOT / 'tools'))
 from launcher import provision, story  # noqa: E402
 from launcher.cloud import Cloud, Refused, wait  # noqa: E402
 from launcher.settings import Person, Settings, load  # noqa: E402
+from tests.compat import story as first_day  # noqa: E402
+from tests.compat.client import OpenStack, program  # noqa: E402
 
 pytestmark = [pytest.mark.probe, pytest.mark.root, pytest.mark.qemu, pytest.mark.timeout(1200)]
 
@@ -72,9 +74,9 @@ class OneStack:
         assert found is not None
         return found
 
-    def ssh(self, address: str, command: str, status: int = 0) -> str:
+    def ssh(self, address: str, command: str, status: int = 0, key: Path | None = None) -> str:
         done = subprocess.run(
-            ['ssh', '-i', str(self.home / '.ssh' / 'onestack_ed25519'), '-o', 'StrictHostKeyChecking=no', '-o',
+            ['ssh', '-i', str(key or self.home / '.ssh' / 'onestack_ed25519'), '-o', 'StrictHostKeyChecking=no', '-o',
              'UserKnownHostsFile=/dev/null', '-o', 'LogLevel=ERROR', '-o', 'ConnectTimeout=20', f'root@{address}',
              command], capture_output=True, text=True, check=False, timeout=90, stdin=subprocess.DEVNULL)
         assert done.returncode == status, f'{command}: {done.stdout}{done.stderr}'
@@ -270,6 +272,36 @@ def seconds_to_apis(said: str) -> float:
     """How long the APIs took to answer, from the steps that ``up`` printed."""
     steps = re.findall(r'^ +(?:Starting the daemons|Waiting for the \w+ API) +([0-9.]+) s', said, re.MULTILINE)
     return sum(map(float, steps))
+
+
+def test_a_user_s_first_day_on_real_machines(one, tmp_path):
+    program()
+    one('up', '--no-server')
+    before, settings = host()['domains'], one.settings
+
+    def login(user: str, password: str, project: str | None) -> OpenStack:
+        return OpenStack(tmp_path, settings.url('identity', '/v3'), user, password, project)
+
+    def run(address: str, key: Path, command: str) -> str:
+        """The machine was rebooted a moment ago."""
+        wait('the SSH server', lambda: greets(address), 120)
+        return one.ssh(address, command, key=key)
+    image = Path(settings.path('guest', f'{provision.IMAGE}.qcow2')).read_bytes()
+    try:
+        first_day.tell(login, settings.secrets['admin'], tmp_path, first_day.Machine(image, 'qcow2', 192, run))
+    except AssertionError as error:
+        error.add_note(one.tails())
+        raise
+    assert host()['domains'] == before
+    one('reset', '--yes')
+
+
+def greets(address: str) -> bool:
+    """Whether an SSH server greets at an address."""
+    with contextlib.suppress(OSError), socket.create_connection((address, 22), timeout=2) as connection:
+        connection.settimeout(5)
+        return connection.recv(4) == b'SSH-'
+    return False
 
 
 def test_what_up_refuses_it_refuses_in_one_line(one, tmp_path):
