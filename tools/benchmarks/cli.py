@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from benchmarks import cases
+from benchmarks import cases, swift
 from benchmarks.cases import CASES, Bench, Row
 from benchmarks.client import Cloud, Credentials, Trouble
 
@@ -24,7 +24,8 @@ def parser() -> argparse.ArgumentParser:
         description='Measure a cloud. Prints a JSON object per measurement as it is made, then a table.\n'
                     'CPU per request is that of the daemons and is known for a cloud of onestack only; it is the\n'
                     'figure that stays true on a busy machine.',
-        epilog='cases: ' + '; '.join(f'{name}: {case.__doc__}' for name, case in CASES.items()))
+        epilog='"tools/bench swift" measures an object store: see its --help.\n\n'
+               'cases: ' + '; '.join(f'{name}: {case.__doc__}' for name, case in CASES.items()))
     top.add_argument('cases', nargs='*', metavar='CASE', help=f'{", ".join(CASES)}; default: all that fit the cloud')
     top.add_argument('--data-dir', help="a cloud of onestack's; default: the one of this user")
     top.add_argument('--url', help='any OpenStack: its identity URL; OS_USERNAME, OS_PASSWORD, OS_PROJECT_NAME and '
@@ -41,6 +42,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Measure; the exit status is 1 if something could not be measured."""
+    words = sys.argv[1:] if argv is None else argv
+    if words[:1] == ['swift']:
+        return swift.main(words[1:])
     options = parser().parse_args(argv)
     rows: list[Row] = []
     try:
