@@ -40,7 +40,7 @@ def _v4_or_empty(value: object) -> bool:
 
 @FORMATS.checks('ipv6-or-empty', raises=ValueError)
 def _v6_or_empty(value: object) -> bool:
-    return not isinstance(value, str) or value == '' or bool(ipaddress.IPv6Address(value))
+    return not isinstance(value, str) or value == '' or ('%' not in value and bool(ipaddress.IPv6Address(value)))
 
 
 def address(text: str | None) -> str | None:

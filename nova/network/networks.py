@@ -21,6 +21,8 @@ from strata.db import retried
 
 #: the bytes VXLAN adds to each packet over IPv4
 VXLAN_OVERHEAD = 50
+#: the smallest MTU that IPv4 allows
+LEAST_MTU = 68
 VLANS = (1, 4094)
 VNIS = (1, 2 ** 24 - 1)
 
@@ -112,6 +114,8 @@ def _mtu(wiring: Wiring, kind: str, asked: int | None) -> int:
     most = wiring.conf.network.mtu - (VXLAN_OVERHEAD if kind == 'vxlan' else 0)
     if asked and asked > most:
         raise faults.InvalidInput(error_message=f'Requested MTU is too big, maximum is {most}')
+    if asked and asked < LEAST_MTU:
+        raise faults.InvalidInput(error_message=f'Requested MTU is too small, minimum is {LEAST_MTU}')
     return asked or most
 
 

@@ -22,6 +22,8 @@ __all__ = ['Plugged', 'allocate', 'at_address', 'check_device', 'create', 'delet
            'release',
            'update', 'validate', 'wake_for']
 
+#: DHCP options that one port may have
+MOST_OPTIONS = 64
 
 
 def get(tx: Session, context: Context, id: str) -> Port:
@@ -146,6 +148,8 @@ def merged_options(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, 
             options.pop(key, None)
         else:
             options[key] = {'opt_name': key[0], 'opt_value': option['opt_value'], 'ip_version': key[1]}
+    if len(options) > MOST_OPTIONS:
+        raise faults.InvalidInput(error_message=f'A port has at most {MOST_OPTIONS} extra_dhcp_opts')
     return list(options.values())
 
 

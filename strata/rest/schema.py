@@ -69,10 +69,19 @@ def _is_base64(text: str) -> object:
         raise ValueError(str(error)) from error
 
 
+def _zoneless(parse: Callable[[str], object]) -> Callable[[str], object]:
+    """An address without a zone: ``fe80::1%eth0`` means something on one host only, and is a second spelling."""
+    def check(text: str) -> object:
+        if '%' in text:
+            raise ValueError('an address with a zone')
+        return parse(text)
+    return check
+
+
 _format('ipv4')(ipaddress.IPv4Address)
-_format('ipv6')(ipaddress.IPv6Address)
-_format('ip')(ipaddress.ip_address)
-_format('cidr')(lambda text: ipaddress.ip_network(text, strict=False))
+_format('ipv6')(_zoneless(ipaddress.IPv6Address))
+_format('ip')(_zoneless(ipaddress.ip_address))
+_format('cidr')(_zoneless(lambda text: ipaddress.ip_network(text, strict=False)))
 
 
 @_format('mac')
@@ -98,6 +107,21 @@ def parse_json(raw: bytes) -> Any:
         raise errors.Invalid('Malformed request body: not valid JSON.') from error
 
 
+def _anchored(node: Any) -> Any:
+    """A schema whose patterns end where JSON Schema says: Python's ``$`` lets a last line feed pass."""
+    if isinstance(node, list):
+        return [_anchored(child) for child in node]
+    if not isinstance(node, dict):
+        return node
+    return {key: _ended(child) if key == 'pattern' and isinstance(child, str)
+            else {_ended(name): _anchored(each) for name, each in child.items()} if key == 'patternProperties'
+            else _anchored(child) for key, child in node.items()}
+
+
+def _ended(pattern: str) -> str:
+    return re.sub(r'(?<!\\)\$(?=$|[|)])', r'\\Z', pattern)
+
+
 class Document:
     """A JSON Schema over the whole body, with spans by version."""
 
@@ -110,7 +134,7 @@ class Document:
         return prune(self.schema, asked)
 
     def _validator(self, asked: Version) -> jsonschema.Draft7Validator:
-        return jsonschema.Draft7Validator(self.at(asked), format_checker=FORMATS)
+        return jsonschema.Draft7Validator(_anchored(self.at(asked)), format_checker=FORMATS)
 
     def parse(self, document: Any, asked: Version) -> Any:
         """The part of a valid body that the handler is given; ``errors.Invalid`` otherwise."""
@@ -200,7 +224,7 @@ _REASONS: dict[str, Callable[[jsonschema.ValidationError], str]] = {
     'maxProperties': lambda p: f'It has too many members: at most {p.validator_value}',
     'minProperties': lambda p: f'It has too few members: at least {p.validator_value}',
     'uniqueItems': lambda p: 'It has the same item twice',
-    'pattern': lambda p: f'It does not match {p.validator_value!r}',
+    'pattern': lambda p: f'It does not match {p.validator_value!r}'.replace(r'\\Z', '$'),
     'format': lambda p: f'It is not a {p.validator_value!r}',
 }
 

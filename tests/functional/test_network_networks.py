@@ -112,7 +112,7 @@ def test_a_shared_network_is_changed_by_its_owner_only_and_a_foreign_one_is_not_
 
 @pytest.mark.parametrize('body', [
     {'network': {'nonsense': 1}}, {'network': {'name': 'x' * 256}}, {'network': {'mtu': 'big'}},
-    {'network': {'mtu': 90000}},
+    {'network': {'mtu': 90000}}, {'network': {'mtu': 67}}, {'network': {'mtu': '-5'}},
     {'network': {'id': 'x'}}, {'network': {'admin_state_up': 'perhaps'}}, {'network': {'tags': ['a']}},
     {'net': {}}, {},
     {'network': []}, [], {'networks': []}])

@@ -215,6 +215,8 @@ def test_ossa_2019_002_overlapping_rules_live_side_by_side(cloud):
     {'opt_name': 'mtu', 'opt_value': '1\r2'}, {'opt_name': 'a b', 'opt_value': '1'}, {'opt_name': '',
                                                                                       'opt_value': '1'},
     {'opt_name': 'x' * 65, 'opt_value': '1'}, {'opt_name': 'mtu', 'opt_value': '\x00'},
+    {'opt_name': 'mtu\n', 'opt_value': '1'}, {'opt_name': 'boot_file', 'opt_value': '1'},
+    {'opt_name': 'bootfile-name', 'opt_value': '"x'}, {'opt_name': 'bootfile-name', 'opt_value': 'a\\b'},
     {'opt_name': 'mtu', 'opt_value': '1400', 'ip_version': 5}])
 def test_ossa_2021_005_dhcp_options_cannot_smuggle_configuration(cloud, option):
     network, _ = cloud.network(cloud.alice)
@@ -222,6 +224,25 @@ def test_ossa_2021_005_dhcp_options_cannot_smuggle_configuration(cloud, option):
     for method, path, body in (('POST', '/ports', {'network_id': network['id'], 'extra_dhcp_opts': [option]}),
                                ('PUT', f"/ports/{port['id']}", {'extra_dhcp_opts': [option]})):
         assert cloud.request(cloud.alice, method, path, {'port': body}).status == 400
+
+
+def test_nobody_stops_a_shared_network_with_what_its_host_would_refuse(cloud):
+    """The host takes a network whole or not at all, so whatever the API lets through the host must take."""
+    shared, _ = cloud.network(cloud.root, shared=True)
+    port = boot(cloud, cloud.bob, shared)
+    group = cloud.make(cloud.bob, 'security_group', name='g')
+    rule = {'security_group_id': group['id'], 'direction': 'ingress', 'ethertype': 'IPv6'}
+    for prefix in ('2001:db8::%x/64', '2001:db8::1%x'):
+        answer = cloud.request(cloud.bob, 'POST', '/security-group-rules',
+                               {'security_group_rule': {**rule, 'remote_ip_prefix': prefix}})
+        assert answer.status == 400
+    path, status = f"/ports/{port['id']}", 200
+    for start in range(0, 128, 32):
+        options = [{'opt_name': f'{number}', 'opt_value': 'x'} for number in range(start, start + 32)]
+        status = cloud.request(cloud.bob, 'PUT', path, {'port': {'extra_dhcp_opts': options}}).status
+    assert status == 400
+    other = boot(cloud, cloud.alice, shared)
+    assert tap(cloud, shared, other).fixed_ips and len(tap(cloud, shared, port).dhcp_options) == 64
 
 
 def test_ossa_2021_006_unknown_paths_leave_nothing_behind(cloud):

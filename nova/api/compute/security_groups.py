@@ -144,6 +144,8 @@ def _meant(body: dict[str, Any]) -> dict[str, Any]:
     cidr, ethertype = body.get('cidr'), 'IPv4'
     if not body.get('group_id'):
         try:
+            if '%' in (cidr or ''):
+                raise ValueError('a range with a zone')
             prefix = ipaddress.ip_network(cidr or '0.0.0.0/0', strict=False)
         except ValueError as error:
             raise errors.Invalid('Invalid cidr {cidr}.', cidr=str(cidr)[:64]) from error

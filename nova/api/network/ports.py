@@ -18,9 +18,9 @@ from strata.rest import Request
 
 _OWNED = {'create': NETWORK_OWNER, 'update': NETWORK_OWNER}
 _BINDING = {'create': ADMIN, 'update': ADMIN, 'get': ADMIN}
-#: a DHCP option ends up in a configuration file: no line breaks, no control characters
-_WORD = r'^[A-Za-z0-9][A-Za-z0-9:_-]*$'
-_LINE = r'^[^\x00-\x1f\x7f]*$'
+#: a DHCP option ends up in a configuration file; what its host would refuse there would stop its whole network
+_WORD = r'^[A-Za-z0-9-]+$'
+_LINE = r'^[^\x00-\x1f\x7f"\\]*$'
 _OPTIONS = {'type': ['array', 'null'], 'maxItems': 64, 'items': {
     'type': 'object', 'additionalProperties': False, 'required': ['opt_name', 'opt_value'], 'properties': {
         'opt_name': {'type': 'string', 'maxLength': 64, 'pattern': _WORD},
