@@ -13,6 +13,7 @@ from typing import Any
 from glance.api import front, versions
 from glance.registry import app as registry
 from glance.wiring import Wiring
+from strata.rest import fault
 from strata.rest.mount import Mount
 from strata.wsgi import authtoken, pipeline
 from strata.wsgi import middleware as filters
@@ -34,7 +35,7 @@ def _load(wiring: Wiring, name: str) -> Any:
 def _authenticated(wiring: Wiring, app: Any) -> Any:
     group = wiring.conf.keystone_authtoken
     return authtoken.AuthToken(app, wiring.identity, cache_time=group.token_cache_time,
-                               auth_uri=group.www_authenticate_uri, clock=wiring.clock)
+                               auth_uri=group.www_authenticate_uri, form=fault.page, clock=wiring.clock)
 
 
 def api(wiring: Wiring) -> Any:

@@ -12,8 +12,8 @@ from keystone.wiring import Wiring
 from strata import context as contexts
 from strata import errors
 from strata.rest import fault
-from strata.rest.request import Request
 from strata.wsgi import pipeline
+from strata.wsgi.middleware import refuse
 
 App = Callable[..., Iterable[bytes]]
 #: identity headers mean something behind authtoken only; here they are never looked at
@@ -40,10 +40,7 @@ class Identify:
             self._wiring.memory.look()
             self._identify(environ, before)
         except errors.Error as error:
-            request = Request(environ)
-            status, headers, body = fault.identity(request, error).start(error.status, [])
-            start_response(status, headers)
-            return body      # type: ignore[no-any-return]
+            return refuse(environ, start_response, error, fault.identity)
         return self._app(environ, start_response)
 
     def _identify(self, environ: dict[str, Any], before: contexts.Context | None) -> None:

@@ -13,6 +13,7 @@ from keystone import middleware
 from keystone.api import app
 from keystone.api.versions import root
 from keystone.wiring import Wiring, beside
+from strata.rest import fault
 from strata.rest.mount import Mount
 from strata.wsgi import middleware as filters
 from strata.wsgi import pipeline
@@ -31,7 +32,7 @@ def v3(global_conf: dict[str, str], **options: str) -> Any:
 def standard(wiring: Wiring) -> Any:
     """What etc/keystone/api-paste.ini says, for tests and deployments without files."""
     inner = Mount({'/': root.bind(wiring), '/v3': middleware.Identify(app.bind(wiring), wiring)})
-    return filters.HealthCheck(filters.RequestId(filters.SizeLimit(inner, 114688)))
+    return filters.HealthCheck(filters.RequestId(filters.SizeLimit(inner, 114688, fault.identity)))
 
 
 def load(wiring: Wiring) -> Any:

@@ -7,11 +7,10 @@ from glance.api import policy, versions
 from glance.wiring import Wiring
 from strata import errors
 from strata.policy import Policy, Rule
-from strata.rest import Request
 from strata.rest.fault import page
 from strata.rest.mount import Mount
 from strata.wsgi import pipeline
-from strata.wsgi.middleware import SizeLimit
+from strata.wsgi.middleware import SizeLimit, refuse
 
 #: most bytes of a JSON document; an image's data is bounded by image_size_cap
 DOCUMENT = 4 * 1024 * 1024
@@ -22,7 +21,7 @@ class Front:
 
     def __init__(self, app: Any, enforcer: Policy) -> None:
         self.app, self.policy = app, enforcer
-        self.limited = SizeLimit(app, DOCUMENT)
+        self.limited = SizeLimit(app, DOCUMENT, page)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         context = environ.get('strata.context')
@@ -30,16 +29,9 @@ class Front:
             context.is_admin = self.policy.allows(policy.ADMIN.name, context)
         path = environ.get('PATH_INFO', '')
         if len(path) > 1 and path.endswith('/'):      # an empty id is nobody's: /images/ is not the list
-            return _nothing(environ, start_response)
+            return refuse(environ, start_response, errors.NotFound('The resource could not be found.'), page)
         data = environ['REQUEST_METHOD'] == 'PUT' and path.endswith(('/file', '/stage'))
         return (self.app if data else self.limited)(environ, start_response)
-
-
-def _nothing(environ: dict[str, Any], start_response: Any) -> Any:
-    req = Request(environ)
-    status, headers, body = page(req, errors.NotFound('The resource could not be found.')).start(404, [])
-    start_response(status, headers)
-    return body
 
 
 def rules() -> list[Rule]:

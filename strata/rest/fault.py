@@ -44,3 +44,7 @@ def page(req: Any, error: errors.Error) -> Response:
 def plain(req: Any, error: errors.Error) -> Response:
     """One line of text: everything without a form of its own."""
     return Response(error.status, str(error) + '\n')
+
+
+#: by the name that a paste file gives: ``fault = compute``
+FORMS = {'compute': compute, 'identity': identity, 'network': network, 'page': page, 'plain': plain}

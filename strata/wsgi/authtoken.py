@@ -17,14 +17,13 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-import orjson
-
 from strata import cache, errors
 from strata import clock as clocks
 from strata import context as contexts
 from strata.identity import Validator
+from strata.rest import fault as faults
 from strata.wsgi import pipeline
-from strata.wsgi.middleware import App, Environ, Filter, answer
+from strata.wsgi.middleware import App, Environ, Filter, Form, fault_form, refuse
 
 LOG = logging.getLogger(__name__)
 
@@ -55,13 +54,17 @@ class AuthToken:
     """The filter; ``validator`` is ``strata.identity.Identity`` or keystone in the same process."""
 
     def __init__(self, app: App, validator: Validator, *, delay: bool = False, cache_time: float = 60,
-                 cache_size: int = 10000, auth_uri: str | None = None,
+                 cache_size: int = 10000, auth_uri: str | None = None, form: Form = faults.identity,
                  clock: clocks.Clock = clocks.CLOCK) -> None:
-        """``delay``: pass requests without a valid token on, marked ``Invalid``; the application decides."""
+        """``delay``: pass requests without a valid token on, marked ``Invalid``; the application decides.
+
+        ``form``: how the service shows errors.
+        """
         self._app = app
         self._validator = validator
         self._delay = delay
         self._clock = clock
+        self._form = form
         self._cache: cache.Cache[_Known] = cache.Cache(cache_size, cache_time, monotonic=clock.monotonic)
         self._invalid: cache.Cache[bool] = cache.Cache(1000, min(INVALID_TIME, cache_time),
                                                        monotonic=clock.monotonic)
@@ -76,12 +79,11 @@ class AuthToken:
             valid = self._identify(environ)
         except errors.Error as error:
             LOG.warning('cannot validate a token: %s', error)
-            return _fault(start_response, '503 Service Unavailable', 'Identity is not available.')
+            return refuse(environ, start_response, errors.Unavailable(service='The identity service'), self._form)
         if valid:
             return self._app(environ, start_response)
         if not self._delay:
-            return _fault(start_response, '401 Unauthorized',
-                          'The request you have made requires authentication.', [self._challenge])
+            return refuse(environ, start_response, errors.Unauthorized(), self._form, [self._challenge])
         return self._app(environ, self._challenging(start_response))
 
     def _challenging(self, start_response: Any) -> Any:
@@ -177,21 +179,18 @@ def _tell(environ: Environ, known: _Known, service: _Known | None) -> None:
             environ[f'HTTP_X_SERVICE_{part}'] = value
 
 
-def _fault(start_response: Any, status: str, message: str,
-           headers: Iterable[tuple[str, str]] = ()) -> list[bytes]:
-    code, _, title = status.partition(' ')
-    body = orjson.dumps({'error': {'code': int(code), 'title': title, 'message': message}}).decode()
-    return answer(start_response, status, body, [*headers], 'application/json')
-
-
 def filter_factory(global_conf: dict[str, str], delay_auth_decision: str = 'false',
                    cache_time: str | None = None, www_authenticate_uri: str | None = None,
-                   **options: str) -> Filter:
-    """paste: the validator is ``wiring.identity`` of the process (see ``strata.wsgi.pipeline``)."""
+                   fault: str = 'identity', **options: str) -> Filter:
+    """paste: the validator is ``wiring.identity`` of the process (see ``strata.wsgi.pipeline``).
+
+    ``fault``: the form of the refusals.
+    """
     wiring = pipeline.current()
     group = getattr(getattr(wiring, 'conf', None), 'keystone_authtoken', None)
     seconds = float(cache_time if cache_time is not None else getattr(group, 'token_cache_time', 60))
+    form = fault_form(fault)
     delay = delay_auth_decision.strip().lower() in ('1', 'true', 'yes', 'on')
     return lambda app: AuthToken(app, wiring.identity, delay=delay, cache_time=seconds,
-                                 auth_uri=www_authenticate_uri,
+                                 auth_uri=www_authenticate_uri, form=form,
                                  clock=getattr(wiring, 'clock', clocks.CLOCK))

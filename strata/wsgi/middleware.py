@@ -13,10 +13,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from strata import context as contexts
+from strata import errors
+from strata.rest import fault as faults
+from strata.rest.request import Request, Response
 from strata.wsgi.body import BodyTooLarge
 
 App = Callable[..., Iterable[bytes]]
 Environ = dict[str, Any]
+#: how a service shows its errors: one of ``strata.rest.fault``
+Form = Callable[[Request, errors.Error], Response]
 
 _FORWARDED = ('HTTP_X_FORWARDED_FOR', 'HTTP_X_FORWARDED_PROTO', 'HTTP_X_FORWARDED_HOST',
               'HTTP_X_FORWARDED_PREFIX', 'HTTP_X_FORWARDED_PORT', 'HTTP_X_REAL_IP', 'HTTP_FORWARDED')
@@ -30,6 +35,16 @@ def answer(start_response: Any, status: str, text: str, headers: Sequence[tuple[
     body = text.encode()
     start_response(status, [('Content-Type', kind), ('Content-Length', str(len(body))), *headers])
     return [body]
+
+
+def refuse(environ: Environ, start_response: Any, error: errors.Error, form: Form,
+           headers: Sequence[tuple[str, str]] = ()) -> Iterable[bytes]:
+    """An error of a filter's own, in the service's form."""
+    response = form(Request(environ), error)
+    response.headers.update(headers)
+    status, said, body = response.start(error.status, [])
+    start_response(status, said)
+    return body     # type: ignore[no-any-return]
 
 
 class RequestId:
@@ -95,16 +110,16 @@ class _Bounded:
 class SizeLimit:
     """Refuses bodies of more than ``most`` bytes, announced or not."""
 
-    def __init__(self, app: App, most: int) -> None:
+    def __init__(self, app: App, most: int, form: Form = faults.plain) -> None:
         self._app = app
         self._most = most
+        self._form = form
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
         length = environ.get('CONTENT_LENGTH')
         if length:
             if int(length) > self._most:
-                return answer(start_response, '413 Content Too Large',
-                              f'The request body is larger than {self._most} bytes.')
+                return refuse(environ, start_response, BodyTooLarge(most=self._most), self._form)
         elif 'HTTP_TRANSFER_ENCODING' in environ:
             environ['wsgi.input'] = _Bounded(environ['wsgi.input'], self._most)
         return self._app(environ, start_response)
@@ -207,9 +222,19 @@ def request_id(global_conf: dict[str, str], also: str | None = None, **options: 
     return lambda app: RequestId(app, also=also)
 
 
-def sizelimit(global_conf: dict[str, str], max_request_body_size: str = '114688', **options: str) -> Filter:
-    """paste: ``max_request_body_size`` in bytes."""
-    return lambda app: SizeLimit(app, int(max_request_body_size))
+def sizelimit(global_conf: dict[str, str], max_request_body_size: str = '114688', fault: str = 'plain',
+              **options: str) -> Filter:
+    """paste: ``max_request_body_size`` in bytes; ``fault``: the form of the refusal."""
+    form = fault_form(fault)
+    return lambda app: SizeLimit(app, int(max_request_body_size), form)
+
+
+def fault_form(name: str) -> Form:
+    """The form of errors that a paste file names; ``errors.Invalid`` if there is none of the name."""
+    if name not in faults.FORMS:
+        raise errors.Invalid('There is no form of errors {name}; there are {known}.', name=name,
+                             known=', '.join(sorted(faults.FORMS)))
+    return faults.FORMS[name]
 
 
 def proxy_headers(global_conf: dict[str, str], trusted_proxies: str = '', **options: str) -> Filter:

@@ -54,7 +54,8 @@ def test_authtoken_takes_it_as_its_validator(keystone):
     guarded = AuthToken(app, Local(keystone.wiring), clock=keystone.clock)
     statuses = []
     for token in (keystone.admin, 'nonsense'):
-        environ = {'REQUEST_METHOD': 'GET', 'PATH_INFO': '/', 'HTTP_X_AUTH_TOKEN': token, 'HTTP_X_ROLES': 'forged'}
+        environ = {'REQUEST_METHOD': 'GET', 'PATH_INFO': '/', 'HTTP_HOST': 'cloud.example', 'wsgi.url_scheme': 'http',
+                   'HTTP_X_AUTH_TOKEN': token, 'HTTP_X_ROLES': 'forged'}
         b''.join(guarded(environ, lambda status, headers, exc_info=None: statuses.append(status[:3])))
     assert statuses == ['204', '401']
     context = seen['strata.context']
