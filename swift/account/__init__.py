@@ -1,0 +1,1 @@
+"""Accounts: lists of containers, a database each."""

@@ -1,0 +1,1 @@
+"""Containers: lists of objects, a database each."""

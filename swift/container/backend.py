@@ -1,0 +1,219 @@
+"""A container's database: which objects it has.
+
+An object's row carries three times that change separately: of its data, of its
+content type and of its metadata.  They stand in ``created_at`` as one string
+(``timestamp.encode``), and two rows of a name merge into one that has the
+newest of each.
+"""
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from swift.container import schema
+from swift.db import listing, pending
+from swift.db.broker import Broker, Item, named, normal
+from swift.db.listing import Page
+from swift.db.schema import run_script
+from swift.timestamp import ZERO, Timestamp, decode, encode
+
+_COLUMNS = 'name, created_at, size, content_type, etag, deleted, storage_policy_index'
+_INSERT = f'INSERT INTO object ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)'  # noqa: S608
+_KNOWN = (f'SELECT ROWID, {_COLUMNS} FROM object '  # noqa: S608
+          'WHERE deleted IN (0, 1) AND name = ? AND storage_policy_index = ?')
+
+#: sync points of container-sync; both return to -1 when its target changes
+SYNC_POINTS = ('x_container_sync_point1', 'x_container_sync_point2')
+
+
+class ContainerBroker(Broker):
+    """One container."""
+
+    kind = 'container'
+    datadir = 'containers'
+    stat = 'container_stat'
+    stat_table = 'container_info'
+    table = 'object'
+    tombstone_time = 'created_at'
+
+    def _create(self, connection: sqlite3.Connection, put_timestamp: Timestamp, *, storage_policy_index: int = 0,
+                **values: Any) -> None:
+        run_script(connection, schema.ALL)
+        connection.execute(
+            'INSERT INTO container_info (account, container, created_at, id, put_timestamp, status_changed_at, '
+            'storage_policy_index) VALUES (?, ?, ?, ?, ?, ?, ?)',
+            (self.account, self.container, Timestamp.now().internal, self.new_id(), put_timestamp.internal,
+             put_timestamp.internal, storage_policy_index))
+        connection.execute('INSERT INTO policy_stat (storage_policy_index) VALUES (?)', (storage_policy_index,))
+
+    @staticmethod
+    def deleted(info: Mapping[str, Any]) -> bool:
+        """Whether it was deleted after it was put, and holds nothing."""
+        return not info['object_count'] and Timestamp(info['delete_timestamp']) > Timestamp(info['put_timestamp'])
+
+    def policy_index(self) -> int:
+        """Its storage policy."""
+        return int(self.info()['storage_policy_index'])
+
+    def set_policy_index(self, index: int, timestamp: Timestamp) -> None:
+        """Give it another storage policy, as of this time."""
+        def change(connection: sqlite3.Connection) -> None:
+            connection.execute('INSERT OR IGNORE INTO policy_stat (storage_policy_index) VALUES (?)', (index,))
+            connection.execute(
+                'UPDATE container_info SET storage_policy_index = ?, status_changed_at = ? '
+                'WHERE storage_policy_index <> ?', (index, timestamp.internal, index))
+        self.writing(change)
+
+    # -- objects
+
+    def put_object(self, name: str, timestamp: Timestamp, size: int, content_type: str, etag: str, *,
+                   storage_policy_index: int = 0, content_type_timestamp: Timestamp | None = None,
+                   meta_timestamp: Timestamp | None = None) -> None:
+        """Take in that an object was written."""
+        self.put_row((name, timestamp.internal, size, content_type, etag, 0, storage_policy_index,
+                      content_type_timestamp.internal if content_type_timestamp else None,
+                      meta_timestamp.internal if meta_timestamp else None))
+
+    def delete_object(self, name: str, timestamp: Timestamp, storage_policy_index: int = 0) -> None:
+        """Take in that an object was deleted."""
+        self.put_row((name, timestamp.internal, 0, 'application/deleted', 'noetag', 1, storage_policy_index,
+                      None, None))
+
+    def item(self, row: pending.Row) -> Item:
+        """A row of the pending file, of any release; raises ``ValueError``."""
+        created = str(row[1])
+        if len(row) > 7 and (row[7] or row[8]):
+            data = Timestamp(created)
+            content = Timestamp(row[7]) if row[7] else data
+            created = encode(data, content, Timestamp(row[8]) if row[8] else content)
+        return {'name': named(row[0]), 'created_at': created, 'size': int(row[2]), 'content_type': row[3] or '',
+                'etag': row[4] or '', 'deleted': int(row[5] or 0),
+                'storage_policy_index': int(row[6] or 0) if len(row) > 6 else 0}
+
+    def _merge(self, connection: sqlite3.Connection, rows: list[Item]) -> None:
+        newest: dict[tuple[str, int], Item] = {}
+        for row in rows:        # several of one name come together; the table sees the last of them
+            key = row['name'], row.get('storage_policy_index', 0)
+            other = newest.get(key)
+            newest[key] = row if other is None else merged(other, row) or other
+        for (name, policy), row in newest.items():
+            known = connection.execute(_KNOWN, (name, policy)).fetchall()
+            if known:
+                for old in known:
+                    row = merged(_row_item(old), row)
+                    if row is None:
+                        break
+                if row is None:
+                    continue
+                connection.executemany('DELETE FROM object WHERE ROWID = ?', [(old[0],) for old in known])
+            connection.execute(_INSERT, (name, row['created_at'], row['size'], row['content_type'], row['etag'],
+                                         row['deleted'], policy))
+
+    def list_objects(self, page: Page, storage_policy_index: int) -> list[listing.Row]:
+        """(name, times, size, content type, etag) each, or (name,) of a subdirectory."""
+        self.commit_pending_soon()
+        return self.reading(lambda connection: listing.entries(
+            connection, 'SELECT name, created_at, size, content_type, etag FROM object',
+            'deleted = 0 AND storage_policy_index = ?', (storage_policy_index,), page))
+
+    def policy_stats(self) -> dict[int, tuple[int, int]]:
+        """Policy -> (objects, bytes), for each that was ever used here."""
+        return self.reading(lambda connection: {index: (count, size) for index, count, size in connection.execute(
+            'SELECT storage_policy_index, object_count, bytes_used FROM policy_stat')})
+
+    # -- what others are told
+
+    def reported(self, put_timestamp: str, delete_timestamp: str, object_count: int, bytes_used: int) -> None:
+        """The account has been told these."""
+        self.writing(lambda connection: connection.execute(
+            'UPDATE container_info SET reported_put_timestamp = ?, reported_delete_timestamp = ?, '
+            'reported_object_count = ?, reported_bytes_used = ?',
+            (put_timestamp, delete_timestamp, object_count, bytes_used)))
+
+    def set_sync_points(self, first: int, second: int) -> None:
+        """How far container-sync got."""
+        self.writing(lambda connection: connection.execute(
+            'UPDATE container_info SET x_container_sync_point1 = ?, x_container_sync_point2 = ?', (first, second)))
+
+    def misplaced_since(self, start: int, count: int) -> list[Item]:
+        """Up to ``count`` rows after a ROWID whose storage policy is not the container's."""
+        def query(connection: sqlite3.Connection) -> list[Item]:
+            cursor = connection.execute(
+                f'SELECT ROWID, {_COLUMNS} FROM object WHERE ROWID > ? AND storage_policy_index <> '  # noqa: S608
+                '(SELECT storage_policy_index FROM container_info) ORDER BY ROWID LIMIT ?', (start, count))
+            return [_row_item(row) for row in cursor]
+        return self.reading(query)
+
+    def reconciler_point(self) -> int:
+        """Up to which ROWID misplaced objects were handed to the reconciler."""
+        return self.reading(lambda connection: int(connection.execute(
+            'SELECT reconciler_sync_point FROM container_info').fetchone()[0]))
+
+    def set_reconciler_point(self, point: int) -> None:
+        """All up to this ROWID was handed to the reconciler."""
+        self.writing(lambda connection: connection.execute(
+            'UPDATE container_info SET reconciler_sync_point = ?', (point,)))
+
+    def _migrate(self, error: sqlite3.Error) -> bool:
+        text = str(error)
+        if not any(word in text for word in ('storage_policy_index', 'policy_stat', 'container_info',
+                                             'sync_point', 'metadata', 'cannot modify')):
+            return False
+
+        def change(connection: sqlite3.Connection) -> None:
+            kinds = dict(connection.execute('SELECT name, type FROM sqlite_master'))
+            columns = {row[1] for row in connection.execute('PRAGMA table_info(object)')}
+            if 'storage_policy_index' not in columns:
+                connection.execute(schema.MIGRATE_COLUMN)
+            if kinds.get('container_stat') == 'table':
+                known = {row[1] for row in connection.execute('PRAGMA table_info(container_stat)')}
+                run_script(connection, schema.MIGRATE_STATS.format(
+                    metadata='metadata' if 'metadata' in known else "''",
+                    sync_point1=SYNC_POINTS[0] if SYNC_POINTS[0] in known else '-1',
+                    sync_point2=SYNC_POINTS[1] if SYNC_POINTS[1] in known else '-1'))
+            elif 'reconciler_sync_point' not in {row[1] for row in connection.execute(
+                    'PRAGMA table_info(container_info)')}:
+                connection.execute('ALTER TABLE container_info ADD COLUMN reconciler_sync_point INTEGER DEFAULT -1')
+            if 'shard_range' not in kinds:
+                run_script(connection, schema.SHARD_RANGE)
+        self.writing(change)
+        return True
+
+
+def _row_item(row: listing.Row) -> Item:
+    return dict(zip(('ROWID', 'name', 'created_at', 'size', 'content_type', 'etag', 'deleted',
+                     'storage_policy_index'), row))
+
+
+def merged(old: Item, new: Item) -> Item | None:
+    """What two rows of one object come to; ``None`` if the old one says it all already."""
+    if old['created_at'] == new['created_at'] and old['deleted'] == new['deleted']:
+        return None
+    old_times, new_times = _times(old), _times(new)
+    # of data and a tombstone of one time, all replicas choose the tombstone
+    newer = (new_times[0], new['deleted']) > (old_times[0], old['deleted'])
+    data, rest = (new, old) if newer else (old, new)
+    if data['deleted']:
+        return new if newer else None
+    times, others = (new_times, old_times) if newer else (old_times, new_times)
+    if rest['deleted']:
+        others = (ZERO, ZERO, ZERO)
+    result = dict(data)
+    result.pop('ROWID', None)
+    content = max(times[1], others[1])
+    if others[1] > times[1]:
+        result['content_type'] = rest['content_type']
+    created = encode(times[0], content, max(times[2], others[2]))
+    if not newer and created == old['created_at']:
+        return None
+    result['created_at'] = created
+    return result
+
+
+def _times(item: Item) -> tuple[Timestamp, Timestamp, Timestamp]:
+    """(data, content type, metadata) of a row."""
+    data, content, meta = decode(item['created_at'])
+    return data, content or data, meta or content or data
+
+
+__all__ = ['ContainerBroker', 'merged', 'normal']

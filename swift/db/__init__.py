@@ -1,0 +1,1 @@
+"""Account and container databases: what both kinds share, below their servers and daemons."""
