@@ -42,7 +42,10 @@ def parse(text: str) -> datetime.datetime:
     Raises ``ValueError`` if the text is no time.
     """
     moment = datetime.datetime.fromisoformat(text.strip().replace(' ', 'T', 1))
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:      # in UTC it would be before the year 1, or after 9999
+        raise ValueError(str(error)) from error
 
 
 def new_uuid() -> str:

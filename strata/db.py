@@ -119,6 +119,7 @@ class Database:
 
         Raises ``errors.Transient`` on deadlock or a lost connection (see
         ``retried``), ``Duplicate`` and ``Dangling`` for broken constraints,
+        ``errors.Invalid`` for a value that a column cannot hold,
         ``errors.Unavailable`` if the database cannot be reached.
         """
         with self._lock(), self._session(write=True) as tx:
@@ -254,6 +255,8 @@ def _translated(error: exc.DBAPIError, committing: bool) -> Exception:
         failure = kind()
         failure.details['constraint'] = text
         return failure
+    if isinstance(error, exc.DataError):      # checked values do not come to this; a filter or an id may
+        return errors.Invalid('A value is too large or too long, or has a character that cannot be kept.')
     if _code(error) in _AGAIN or 'database is locked' in str(error.orig):
         return errors.Transient()
     if error.connection_invalidated:

@@ -70,6 +70,20 @@ def test_json_and_every_unicode_character_survive(database):
         assert (thing.name, thing.more) == ('naïve 🐧', {'k': ['ü', 1, None, {'x': True}]})
 
 
+@pytest.mark.parametrize('values', [{'name': 'x' * 41}, {'name': 'a\0b'}, {'number': 1 << 40}],
+                         ids=['too long', 'NUL', 'too large'])
+def test_a_value_is_kept_whole_or_refused_as_the_callers_fault(database, values):
+    try:
+        add(database, id='a', **values)
+    except errors.Invalid:
+        with database.reading() as tx:
+            assert tx.get(Thing, 'a') is None
+        return
+    with database.reading() as tx:
+        thing = tx.get_one(Thing, 'a')
+        assert {name: getattr(thing, name) for name in values} == values
+
+
 def test_names_that_differ_only_in_case_or_accent_are_different(database):
     add(database, id='a', name='cafe')
     add(database, id='b', name='Cafe')

@@ -81,7 +81,8 @@ def test_filters_and_sorts(shelf, query, found):
     ('limit=-1', '2.1'), ('limit=x', '2.1'), ('marker=none', '2.1'), ('changes-since=yesterday', '2.1'),
     ('name=(a+)+$', '2.1'), ('name=[', '2.1'), ('name=*', '2.1'), ('name=' + 'a' * 256, '2.1'),
     ('ip=(', '2.1'), ('sort_key=user_data', '2.1'), ('sort_dir=up', '2.1'), ('all_tenants=maybe', '2.1'),
-    ('status=nonsense', '2.38'), ('colour=red', '2.75'), ('power_state=x', '2.83'), ('locked=perhaps', '2.73'),
+    ('status=nonsense', '2.38'), ('colour=red', '2.75'), ('power_state=x', '2.83'), ('power_state=' + '9' * 30, '2.83'),
+    ('changes-since=0001-01-01T00:00:00%2B23:59', '2.1'), ('locked=perhaps', '2.73'),
     ('changes-since=2020-01-02&changes-before=2020-01-01', '2.66'),
 ])
 def test_a_query_that_makes_no_sense_is_refused(shelf, query, version):

@@ -129,7 +129,9 @@ def test_quotas_are_set_and_kept(cloud):
     assert cloud.admin('PUT', path, {'quota_set': {'instances': 0}}).status == 400
     assert cloud.admin('PUT', path, {'quota_set': {'instances': 0, 'force': True}}).status == 200
     assert cloud.call('PUT', path, {'quota_set': {'instances': 100}}).status == 403
-    assert cloud.admin('PUT', path, {'quota_set': {'instances': -2}}).status == 400
+    for wrong in (-2, '-2', '9999999999'):
+        answer = cloud.admin('PUT', path, {'quota_set': {'instances': wrong}})
+        assert answer.status == 400 and 'instances' in answer.message
     assert cloud.admin('PUT', path, {'quota_set': {'colour': 1}}).status == 400
     assert cloud.admin('DELETE', path).status == 202
     assert cloud.get(path, version='2.57')['quota_set'] == cloud.get(path + '/defaults', version='2.57')['quota_set']

@@ -3,7 +3,7 @@
 from typing import Any
 
 from nova.api.compute import app
-from nova.api.fields import MOST, STRICT
+from nova.api.fields import MOST, STRICT, whole
 from nova.api.policy import ADMIN, ANYONE, READER, rule
 from nova.compute import limits
 from strata.rest import BOOLEAN, TEXT, Body, Query, Request, View, true, until
@@ -56,7 +56,8 @@ def defaults(req: Request, project_id: str) -> dict[str, Any]:
 @app.put('/os-quota-sets/{project_id}', body=UPDATE, query=ONE, allow=rule('os-quota-sets:update', ADMIN))
 def update(req: Request, project_id: str, query: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
     """Set limits of a project; one below what is used takes ``force``."""
-    values = {name: int(value) for name, value in body.items() if name in limits.RESOURCES}
+    values = {name: whole(value, f'quota_set/{name}', -1) for name, value in body.items()
+              if name in limits.RESOURCES}
     limits.update(req.wiring, project_id, values, force=true(body.get('force', False)))
     allowed, _ = limits.show(req.wiring, project_id)
     return {'quota_set': _shown(req, allowed, -1)}

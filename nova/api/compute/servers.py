@@ -1,5 +1,6 @@
 """Servers -- /servers: list, detail, show, update, delete.  Creating them is in ``server_create``."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -125,12 +126,19 @@ def _numbers(asked: Mapping[str, Any]) -> dict[str, list[Any]]:
     for name in (*NUMBERS, *TIMES):
         if name in asked:
             try:
-                read = int if name in NUMBERS else clock.parse
+                read = _number if name in NUMBERS else clock.parse
                 columns[name] = [read(value) for value in asked[name]]
             except ValueError as error:
                 raise errors.Invalid('Invalid input for query parameters {name}. Value: {value}.', name=name,
                                      value=asked[name][-1][:80]) from error
     return columns
+
+
+def _number(text: str) -> int:
+    """A whole number that a column can hold."""
+    if not re.fullmatch(r'-?[0-9]{1,9}', text.strip(), re.ASCII):
+        raise ValueError(text)
+    return int(text)
 
 
 def _words(asked: Mapping[str, Any], name: str) -> list[str]:
