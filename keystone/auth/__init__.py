@@ -6,7 +6,6 @@ so that nobody learns which part was.
 """
 
 import dataclasses
-import datetime
 from typing import Any
 
 from keystone.token.payload import Payload
@@ -23,8 +22,6 @@ class Proof:
     #: (kind, id) of the only scope that this proof opens
     bound: tuple[str, str] | None = None
     application_credential_id: str = ''
-    #: the end of what proved it, if that comes before an ordinary token's
-    latest: datetime.datetime | None = None
 
 
 #: a part of the request: what the method was given, as the schema let it through

@@ -16,10 +16,7 @@ def authenticate(wiring: Wiring, given: Given, context: Context | None) -> Proof
     right = passwords.matches_hash(wiring, found and found.id, found and found.secret, given['secret'])
     if found is None or not right:
         raise errors.Unauthorized()
-    if found.expires_at is not None and found.expires_at <= wiring.clock.now():
-        raise errors.Unauthorized()
-    return Proof(found.user_id, bound=(PROJECT, found.project_id), application_credential_id=found.id,
-                 latest=found.expires_at)
+    return Proof(found.user_id, bound=(PROJECT, found.project_id), application_credential_id=found.id)
 
 
 def _find(wiring: Wiring, given: Given) -> ApplicationCredential | None:

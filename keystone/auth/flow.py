@@ -33,13 +33,11 @@ def authenticate(wiring: Wiring, auth: dict[str, Any], context: Context | None) 
     _check_factors(wiring, first.user_id, methods)
     kind, scope_id = _scope(wiring, first.user_id, asked, list(proofs.values()))
     parent = next((proof.parent for proof in proofs.values() if proof.parent), None)
-    ends = [proof.latest for proof in proofs.values() if proof.latest]
     credential = next((proof.application_credential_id for proof in proofs.values()
                        if proof.application_credential_id), '')
     try:
         return tokens.issue(wiring, user_id=first.user_id, methods=methods, kind=kind, scope_id=scope_id,
-                            parent=parent, application_credential_id=credential,
-                            latest=min(ends) if ends else None)
+                            parent=parent, application_credential_id=credential)
     except subject.Worthless as reason:
         LOG.info('No token: %s', reason)
         raise errors.Unauthorized() from reason

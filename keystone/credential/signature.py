@@ -44,11 +44,15 @@ def is_good(secret: str, given: Mapping[str, Any]) -> bool:
 
 def _expected(secret: str, given: Mapping[str, Any], host: str) -> str:
     headers, params = given.get('headers') or {}, dict(given.get('params') or {})
-    if _header(headers, 'Authorization').startswith(_V4) or params.get('X-Amz-Algorithm') == _V4:
+    if _is_v4(headers, params):
         return _v4(secret, given, host, headers, params)
     if str(params.get('SignatureVersion')) == '2':
         return _v2(secret, given, host, params)
     raise errors.Unauthorized('The signature is of an unknown version.')
+
+
+def _is_v4(headers: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
+    return _header(headers, 'Authorization').startswith(_V4) or params.get('X-Amz-Algorithm') == _V4
 
 
 def _v2(secret: str, given: Mapping[str, Any], host: str, params: dict[str, Any]) -> str:
@@ -91,10 +95,15 @@ def _v4(secret: str, given: Mapping[str, Any], host: str, headers: Mapping[str, 
 
 
 def check_time(given: Mapping[str, Any], now: datetime.datetime, minutes: int) -> None:
-    """``errors.Unauthorized`` unless the request was signed within ``minutes`` of now, either way."""
+    """``errors.Unauthorized`` unless the request was signed within ``minutes`` of now, either way.
+
+    Only a time that is signed counts: version 2 signs no headers.
+    """
     headers, params = given.get('headers') or {}, given.get('params') or {}
-    text = str(params.get('X-Amz-Date') or _header(headers, 'X-Amz-Date') or params.get('Timestamp') or '')
-    expires = params.get('Expires')
+    if _is_v4(headers, params):
+        text, expires = str(params.get('X-Amz-Date') or _header(headers, 'X-Amz-Date')), None
+    else:
+        text, expires = str(params.get('Timestamp') or ''), params.get('Expires')
     if not text and expires:
         try:
             fresh = clock.parse(str(expires)) > now

@@ -25,6 +25,7 @@ from strata import errors
 from strata.cache import Cache
 from strata.clock import iso_micro
 from strata.context import Context
+from strata.db import retried
 
 LOG = logging.getLogger(__name__)
 #: bodies that are kept as bytes: they are large, and few tokens are asked for again and again
@@ -116,13 +117,12 @@ def rendered(wiring: Wiring, token: Token, *, with_catalog: bool = True) -> byte
 
 
 def issue(wiring: Wiring, *, user_id: str, methods: tuple[str, ...], kind: str = UNSCOPED, scope_id: str = '',
-          application_credential_id: str = '', parent: Payload | None = None,
-          latest: datetime.datetime | None = None) -> Token:
+          application_credential_id: str = '', parent: Payload | None = None) -> Token:
     """A new token.
 
     One got from a ``parent`` ends when the parent does and is in its chain;
-    ``latest`` bounds its end too.  Raises ``subject.Worthless`` if the user
-    has nothing in that scope.
+    one got with an application credential, or a key made under it, ends with
+    that.  Raises ``subject.Worthless`` if the user has nothing in that scope.
     """
     worth = subject.find(wiring, user_id, kind, scope_id, application_credential_id)
     now = wiring.clock.now()
@@ -131,8 +131,10 @@ def issue(wiring: Wiring, *, user_id: str, methods: tuple[str, ...], kind: str =
     if parent is not None:
         ends = min(ends, parent.expires_at)
         audit_ids += (parent.chain_id,)
-    if latest is not None:
-        ends = min(ends, latest)
+    if worth.application and worth.application.expires_at:
+        ends = min(ends, worth.application.expires_at)
+    if ends <= now:
+        raise subject.Worthless(f'application credential {application_credential_id} has expired')
     payload = Payload(user_id=user_id, methods=methods, issued_at=now, expires_at=ends, audit_ids=audit_ids,
                       kind=kind, scope_id=scope_id, application_credential_id=application_credential_id)
     return Token(wiring.keys.encrypt(payloads.pack(payload)).rstrip(b'=').decode(), payload, worth)
@@ -178,7 +180,8 @@ def validate(wiring: Wiring, id: str | None, *, allow_expired: bool = False) -> 
     return Token(id, payload, worth)
 
 
+@retried
 def revoke(wiring: Wiring, token: Token) -> None:
-    """Take one token back, and what was got from it."""
+    """Take one token back; those that it was got from, or that were got from it, stay good."""
     with wiring.db.transaction() as tx:
         revoked.revoke(wiring, tx, audit_id=token.payload.audit_id)

@@ -175,6 +175,18 @@ def test_ossa_2013_032_an_ec2_token_is_not_a_way_around_its_bounds(keystone, dem
     assert by_token(keystone, got, {'project': {'id': other['id']}}).status == 401
 
 
+def test_an_ec2_key_ends_with_the_application_credential_that_it_was_made_under(keystone, demo):
+    project, user, token = demo
+    made = application(keystone, token, user, unrestricted=True, expires_at='2026-11-22T12:10:00Z')
+    bounded = by_application(keystone, made.json['application_credential']).headers['x-subject-token']
+    key = ec2(keystone, user, project, bounded)
+    got = keystone.post('/ec2tokens', {'credentials': credentials.signed_v4(key)})
+    assert got.json['token']['expires_at'] == '2026-11-22T12:10:00.000000Z'
+    keystone.clock.advance(601)
+    later = credentials.signed_v4(key, '20261122T121001Z')
+    assert keystone.post('/ec2tokens', {'credentials': later}).status == 401
+
+
 def test_ossa_2014_013_a_method_named_a_thousand_times_is_tried_once_or_refused(keystone):
     user = {'user': {'name': 'admin', 'domain': {'id': 'default'}, 'password': 'wrong'}}
     began = time.process_time()
@@ -262,6 +274,8 @@ def test_ossa_2020_003_an_old_signature_is_not_replayed(keystone, demo):
     assert [keystone.post('/ec2tokens', {'credentials': each}).status for each in signed] == [200, 200]
     keystone.clock.advance(2 * 60)
     assert [keystone.post('/ec2tokens', {'credentials': each}).status for each in signed] == [401, 401]
+    refreshed = {**signed[1], 'headers': {'X-Amz-Date': '20261122T121600Z'}}
+    assert keystone.post('/ec2tokens', {'credentials': refreshed}).status == 401
     ahead = credentials.signed_v4(key, '20261122T140000Z')
     assert keystone.post('/ec2tokens', {'credentials': ahead}).status == 401
 
