@@ -17,7 +17,9 @@ from keystone.api.listing import (
     page,
     self_link,
     split,
+    target,
 )
+from keystone.assignment import scopes
 from keystone.db import projects
 from keystone.db.projects import Project
 from keystone.resource import domains
@@ -111,7 +113,7 @@ def loaded(req: Request, id: str) -> Project:
 
 @app.get('/projects/{id}', allow=GET, late=True, query=SHOW)
 def show(req: Request, id: str, query: dict[str, bool]) -> dict[str, Any]:
-    """Show a project, and as asked what is above and below it."""
+    """Show a project, and as asked what is above and below it: ids of all, bodies of those one has to do with."""
     body = shown(req, loaded(req, id))
     if not any(query.values()):
         return {'project': body}
@@ -119,17 +121,22 @@ def show(req: Request, id: str, query: dict[str, bool]) -> dict[str, Any]:
         project = domain_functions.find(tx, id)
         above = projects.ancestors(tx, project)
         rows = [row for each in above if (row := projects.get(tx, each.id))]
+        mine = scopes.project_ids(tx, req.context.user_id)      # type: ignore[union-attr, arg-type]
         asked = query.get('subtree_as_list') or query.get('subtree_as_ids')
         below = projects.descendants(tx, id) if asked else []
     if query.get('parents_as_list'):
-        body['parents'] = [{'project': shown(req, row)} for row in rows]
+        body['parents'] = [{'project': shown(req, row)} for row in rows if _may_see(req, row, mine)]
     elif query.get('parents_as_ids'):
         body['parents'] = _chain([row.id for row in rows] + [id for id in [project.domain_id] if id])
     if query.get('subtree_as_list'):
-        body['subtree'] = [{'project': shown(req, row)} for row in below]
+        body['subtree'] = [{'project': shown(req, row)} for row in below if _may_see(req, row, mine)]
     elif query.get('subtree_as_ids'):
         body['subtree'] = _tree(id, below)
     return {'project': body}
+
+
+def _may_see(req: Request, row: Project, mine: set[str]) -> bool:
+    return row.id in mine or req.allows(GET, target('project', row, 'id', 'domain_id'))
 
 
 def _chain(ids: list[str]) -> dict[str, Any] | None:

@@ -92,6 +92,18 @@ def test_a_project_shows_what_is_above_and_below(keystone):
     assert body['subtree'] == {leaf['id']: None}
 
 
+def test_a_member_is_shown_the_bodies_of_its_own_projects_only(keystone):
+    top, middle, leaf = tree(keystone, 3)
+    user = keystone.user('ann')
+    for project in (middle, leaf):
+        keystone.grant('member', on=f'projects/{project["id"]}', user=user['id'])
+    token = keystone.login('ann', project='level 2')
+    at = f'/projects/{middle["id"]}'
+    body = keystone.get(at + '?parents_as_list&subtree_as_list', token).json['project']
+    assert body['parents'] == [] and [each['project']['id'] for each in body['subtree']] == [leaf['id']]
+    assert keystone.get(at + '?parents_as_ids', token).json['project']['parents'] == {top['id']: {'default': None}}
+
+
 def test_a_project_with_others_below_it_is_not_deleted(keystone):
     top, leaf = tree(keystone, 2)
     assert keystone.delete(f'/projects/{top["id"]}').status == 403
