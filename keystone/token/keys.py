@@ -73,8 +73,11 @@ class Keys:
             LOG.warning('The key repository %s can be read by everybody', self.path)
         numbered = self._files()
         order = sorted(numbered, reverse=True)      # the primary first, the staged one last
-        self._fernets = MultiFernet([Fernet(_read(numbered[number])) for number in order]) if order else None
-        self._stamp = stamp
+        try:
+            keys = [Fernet(_read(numbered[number])) for number in order]
+        except FileNotFoundError:
+            return      # a rotation is under way: the keys we know will do until the next look
+        self._fernets, self._stamp = MultiFernet(keys) if keys else None, stamp
 
     def _files(self) -> dict[int, str]:
         return {int(name): os.path.join(self.path, name)
