@@ -13,7 +13,7 @@ from strata import errors
 from strata.wsgi.limits import Limits
 from strata.wsgi.wire import Wire
 
-CONTINUE = b'HTTP/1.1 100 Continue\r\n\r\n'
+CONTINUE = b'HTTP/1.1 100 Continue\r\n'
 #: a chunk's size line with its extensions, and all trailers
 CHUNK_LINE = 1024
 TRAILERS = 8192
@@ -44,7 +44,7 @@ class BodyMalformed(BodyError):
 class Body:
     """A stream with ``read``, ``readline`` and iteration; subclasses know the framing."""
 
-    __slots__ = ('_held', '_limits', '_wire', 'asked', 'broken', 'expecting', 'finished')
+    __slots__ = ('_held', '_limits', '_wire', 'asked', 'broken', 'continue_headers', 'expecting', 'finished')
 
     def __init__(self, wire: Wire, limits: Limits, *, expecting: bool = False) -> None:
         self._wire = wire
@@ -52,6 +52,8 @@ class Body:
         self._held = b''      # taken from the wire, not yet from us
         #: the client waits for ``100 Continue``
         self.expecting = expecting
+        #: header lines that go with it
+        self.continue_headers = b''
         #: the last byte has left the wire
         self.finished = False
         #: the framing is lost: nothing more can be read from this connection
@@ -65,7 +67,7 @@ class Body:
         """More bytes from the client, or the reason why not."""
         if self.expecting:
             self.expecting = False
-            self._wire.send(CONTINUE, self._limits.write_time)
+            self._wire.send(CONTINUE + self.continue_headers + b'\r\n', self._limits.write_time)
         seconds = self._limits.body_time
         data = self._wire.receive(seconds)
         if not data:

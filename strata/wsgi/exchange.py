@@ -32,6 +32,8 @@ class FileWrapper:
     def __init__(self, file: Any, size: int = 1 << 16) -> None:
         self.file = file
         self.size = size
+        #: bytes of it that the kernel has taken for the client
+        self.sent = 0
         if hasattr(file, 'close'):
             self.close = file.close
 
@@ -161,6 +163,7 @@ class Exchange:
         file = result.regular() if isinstance(result, FileWrapper) and not self.started else None
         if file:
             self._send_file(*file)
+            result.sent = self.bytes_sent
             return
         for data in result:
             if data:

@@ -16,6 +16,8 @@ _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _VERSION = re.compile(rb'HTTP/[0-9]\.[0-9]\Z')
 _HOST = re.compile(r'[A-Za-z0-9.\-_~%\[\]:]*\Z')
 _ABSOLUTE = re.compile(r'[hH][tT][tT][pP][sS]?://([^/?#]*)([^#]*)\Z')
+#: methods of storage servers among themselves, which the parser does not know
+_FURTHER = (b'REPLICATE ', b'SSYNC ')
 #: methods whose body's end an HTTP/1.0 client must say
 _WITH_BODY = frozenset({'POST', 'PUT', 'PATCH'})
 #: header lines an environ must not merge: two of them are two opinions
@@ -99,7 +101,8 @@ def parse(raw: bytes, limits: Limits) -> Head:
     head = Head()
     parser = httptools.HttpRequestParser(head)
     try:
-        parser.feed_data(raw)
+        # the method makes no difference to how a head is read
+        parser.feed_data(b'POST' + raw[raw.index(b' '):] if raw.startswith(_FURTHER) else raw)
     except httptools.HttpParserUpgrade:
         pass      # an offer, which may be passed over
     except httptools.HttpParserError as error:

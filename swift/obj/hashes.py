@@ -1,0 +1,199 @@
+"""Hashes of suffix directories, by which replicas find out cheaply whether they hold the same.
+
+::
+
+    <partition>/hashes.pkl       suffix -> hash, and whether that was ever complete
+    <partition>/hashes.invalid   suffixes that have changed since, a line each
+    <partition>/.lock            held while either is written
+
+A writer only appends a line.  Whoever wants the hashes merges the two files
+(consolidates) and computes what is missing.
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+from swift.obj import ondisk
+from swift.storage import files, locks, pickles
+from swift.storage.errors import Unsafe
+
+LOG = logging.getLogger(__name__)
+
+PICKLE = 'hashes.pkl'
+INVALID = 'hashes.invalid'
+SUFFIX = re.compile(r'[0-9a-f]{3}\Z')
+_HASH = re.compile(r'[0-9a-f]{32}\Z')
+#: seconds to wait for the lock of a partition
+TIMEOUT = 10.0
+
+Hashes = dict[str, str | None]
+
+
+def invalidate(suffix_directory: str) -> None:
+    """Note that something in a suffix directory has changed.  Raises ``Locked`` or ``OSError``."""
+    partition, _, suffix = suffix_directory.rpartition('/')
+    with locks.directory(partition, timeout=TIMEOUT):
+        fd = os.open(f'{partition}/{INVALID}', os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(fd, f'{suffix}\n'.encode('ascii'))
+        finally:
+            os.close(fd)
+
+
+def read(partition: str) -> tuple[Hashes, bool, float]:
+    """What ``hashes.pkl`` holds: hashes, whether they are complete, and when it was written."""
+    try:
+        with open(f'{partition}/{PICKLE}', 'rb') as file:
+            found = pickles.loads(file.read())
+    except FileNotFoundError:
+        return {}, False, -1.0
+    except (Unsafe, OSError) as error:
+        LOG.warning('%s: the hashes are computed anew: %s', partition, error)
+        return {}, False, -1.0
+    if not isinstance(found, dict):
+        return {}, False, -1.0
+    valid = found.pop('valid', True) is not False
+    updated = found.pop('updated', -1.0)
+    # a file of others may hold anything; only what is a suffix with a hash is believed
+    hashes = {str(suffix): value for suffix, value in found.items()
+              if isinstance(suffix, str) and SUFFIX.match(suffix) and (value is None or isinstance(value, str))}
+    return hashes, valid, updated if isinstance(updated, float) else -1.0
+
+
+def consolidate(partition: str, tmp: str) -> tuple[Hashes, bool, float]:
+    """Merge the noted changes into ``hashes.pkl``; as ``read``.  Changed suffixes have ``None``."""
+    if not files.is_directory(partition):
+        return {}, False, -1.0
+    with locks.directory(partition, timeout=TIMEOUT):
+        hashes, valid, updated = read(partition)
+        noted = _noted(partition)
+        if noted:
+            for suffix in noted:
+                hashes[suffix] = None
+            updated = _write(partition, tmp, hashes, valid)
+            with open(f'{partition}/{INVALID}', 'wb'):
+                pass    # empty from now on
+        return hashes, valid, updated
+
+
+def _noted(partition: str) -> list[str]:
+    try:
+        with open(f'{partition}/{INVALID}', encoding='ascii', errors='replace') as file:
+            return [line for line in dict.fromkeys(file.read().split('\n')) if SUFFIX.match(line)]
+    except FileNotFoundError:
+        return []
+
+
+def _write(partition: str, tmp: str, hashes: Hashes, valid: bool) -> float:
+    updated = time.time()
+    data: dict[str, Any] = {**hashes, 'valid': valid, 'updated': updated}
+    # synced, for a line lost from hashes.invalid with an old hash in hashes.pkl would hide a change for good
+    files.replace(f'{partition}/{PICKLE}', pickles.dumps(data), tmp)
+    return updated
+
+
+def get(partition: str, tmp: str, *, reclaim_age: float, recalculate: Collection[str] = (),
+        listing: bool = False, quarantine: Callable[[str], None] | None = None,
+        tries: int = 5) -> tuple[int, Hashes]:
+    """How many suffixes were hashed anew, and the hashes of all that a partition has.
+
+    ``recalculate``: suffixes not to be believed; ``listing``: look which ones
+    there are even if ``hashes.pkl`` is complete.  Obsolete files are removed on the
+    way.  ``quarantine`` is called with an object's directory that is a file.
+    """
+    hashed = 0
+    for _ in range(tries):
+        hashes, valid, updated = consolidate(partition, tmp)
+        changed = not valid
+        if listing or not valid:
+            there = suffixes(partition)
+            changed = changed or bool(set(there) - set(hashes))
+            for suffix in there:
+                hashes.setdefault(suffix, None)
+        for suffix in recalculate:
+            if SUFFIX.match(suffix):
+                hashes[suffix] = None
+        for suffix, known in list(hashes.items()):
+            if known is None:
+                changed = True
+                digest = hash_suffix(f'{partition}/{suffix}', reclaim_age, quarantine)
+                hashed += 1
+                if digest is None:
+                    del hashes[suffix]
+                else:
+                    hashes[suffix] = digest
+        if not changed or not files.is_directory(partition):
+            break
+        with locks.directory(partition, timeout=TIMEOUT):
+            if read(partition)[1:] == (valid, updated):     # nobody wrote it while we computed
+                _write(partition, tmp, hashes, True)
+                break
+        recalculate, listing = (), False
+    return hashed, hashes
+
+
+def suffixes(partition: str) -> list[str]:
+    """The suffix directories of a partition, sorted."""
+    try:
+        return sorted(name for name in os.listdir(partition) if SUFFIX.match(name))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def objects(suffix_directory: str) -> list[str]:
+    """The hashes of a suffix directory, sorted."""
+    try:
+        return sorted(name for name in os.listdir(suffix_directory) if _HASH.match(name))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def hash_suffix(path: str, reclaim_age: float, quarantine: Callable[[str], None] | None = None) -> str | None:
+    """The hash of a suffix directory, after removing what is obsolete in it; ``None`` if nothing is left."""
+    digest = hashlib.md5(usedforsecurity=False)
+    left = False
+    for name in objects(path):
+        place = f'{path}/{name}'
+        try:
+            found, names = clean(place, reclaim_age)
+        except NotADirectoryError:
+            if quarantine is not None:
+                quarantine(place)
+            continue
+        if not names:
+            continue
+        left = True
+        for mark in found.marks():
+            digest.update(mark.encode('ascii'))
+    if left:
+        return digest.hexdigest()
+    with contextlib.suppress(OSError):
+        files.remove_empty(path)
+    return None
+
+
+def clean(place: str, reclaim_age: float, names: Iterable[str] | None = None) -> tuple[ondisk.OnDisk, list[str]]:
+    """Remove an object's obsolete files, and its directory if nothing is left.
+
+    Returns what counts and the names that are still there.  Raises
+    ``NotADirectoryError`` if there is a file in the directory's place.
+    """
+    try:
+        there = list(names) if names is not None else os.listdir(place)
+    except FileNotFoundError:
+        return ondisk.OnDisk(), []
+    found = ondisk.examine(there)
+    ondisk.expire(found, reclaim_age)
+    for name in found.obsolete:
+        files.remove(f'{place}/{name}')
+    left = [name for name in there if name not in found.obsolete]
+    if not left:
+        with contextlib.suppress(OSError):
+            files.remove_empty(place)
+    return found, left

@@ -1,0 +1,1 @@
+"""What account, container and object servers share on a disk."""

@@ -1,0 +1,206 @@
+"""Files that are whole or not there at all, and on disk when we say so.
+
+A file is written without a name (O_TMPFILE) and linked into its place when it
+is complete, so whoever dies half-way leaves nothing behind.  File systems
+without that get a temporary name in the device's ``tmp`` directory and a rename.
+"""
+
+import contextlib
+import ctypes
+import errno
+import os
+import stat
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+#: errors that say a file system has no O_TMPFILE
+_UNKNOWN = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
+KEEP_SIZE = 1
+
+try:
+    _fallocate: Callable[..., int] | None = ctypes.CDLL(None, use_errno=True).fallocate64
+    _fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]     # type: ignore
+except (OSError, AttributeError):
+    _fallocate = None
+
+
+class Unnamed:
+    """A file that has no name yet.  Closed without ``link`` it is gone.
+
+    ``near``: the directory to be near to (file systems place a file by its
+    directory); it is made if need be.  ``tmp``: where the fallback keeps it.
+    """
+
+    __slots__ = ('fd', '_path', '_made')
+
+    #: set to ``False`` where O_TMPFILE is known to be missing
+    supported = True
+
+    def __init__(self, near: str, tmp: str, mode: int = 0o644) -> None:
+        self._path: str | None = None
+        #: directories that got an entry for us
+        self._made: list[str] = []
+        if Unnamed.supported:
+            try:
+                self.fd = self._in(near, lambda: os.open(near, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, mode))
+                return
+            except OSError as error:
+                if error.errno not in _UNKNOWN:
+                    raise
+        self.fd, self._path = self._in(tmp, lambda: tempfile.mkstemp(dir=tmp))
+        os.fchmod(self.fd, mode)
+
+    def _in(self, path: str, action: Callable[[], Any]) -> Any:
+        """``action``, after making the directory if it is missing."""
+        try:
+            return action()
+        except FileNotFoundError:
+            self._made += make_directories(path)
+            return action()
+
+    def link(self, target: str) -> list[str]:
+        """Give it its name, replacing what has it; makes directories if need be.
+
+        Returns the directories whose entries have changed, to be synced.
+        """
+        while True:
+            try:
+                self._link(target)
+            except FileNotFoundError:
+                if not os.path.isdir(os.path.dirname(target)):
+                    self._made += make_directories(os.path.dirname(target))
+                    continue
+                raise
+            return [os.path.dirname(target), *self._made]
+
+    def _link(self, target: str) -> None:
+        if self._path is not None:
+            os.rename(self._path, target)
+            self._path = None
+            return
+        while True:
+            try:
+                # a descriptor argument makes this linkat with AT_SYMLINK_FOLLOW, which needs no privilege
+                os.link(f'/proc/self/fd/{self.fd}', target, src_dir_fd=self.fd, dst_dir_fd=self.fd,
+                        follow_symlinks=True)
+                return
+            except FileExistsError:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(target)
+
+    def close(self) -> None:
+        """Give the descriptor back, and the space if it has got no name.  Safe to call again."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+        path, self._path = self._path, None
+        if path is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+
+def make_directories(path: str) -> list[str]:
+    """Make a directory and its parents; returns the parents that have got an entry."""
+    try:
+        os.mkdir(path, 0o755)
+    except FileExistsError:
+        return []
+    except FileNotFoundError:
+        parent = os.path.dirname(path)
+        return [*make_directories(path=parent), *make_directories(path)] if parent != path else []
+    return [os.path.dirname(path)]
+
+
+def sync_directory(path: str) -> None:
+    """Bring a directory's entries to disk; one that is gone is no error."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def replace(path: str, data: bytes, tmp: str, *, durable: bool = True) -> None:
+    """Make ``data`` the content of a file, whole or not at all."""
+    file = Unnamed(tmp, tmp)
+    try:
+        write_all(file.fd, data)
+        if durable:
+            os.fsync(file.fd)
+        # a rename puts the new in the place of the old without a moment in between
+        if os.path.exists(path):
+            fd, named = tempfile.mkstemp(dir=_made(tmp))
+            os.close(fd)
+            file.link(named)
+            os.rename(named, path)
+            changed = [os.path.dirname(path)]
+        else:
+            changed = file.link(path)
+        if durable:
+            for each in changed:
+                sync_directory(each)
+    finally:
+        file.close()
+
+
+def _made(path: str) -> str:
+    os.makedirs(path, exist_ok=True)
+    return path
+
+
+def write_all(fd: int, data: bytes | memoryview) -> None:
+    """Write all of it; a file system may take less at a time."""
+    written = os.write(fd, data)
+    while written < len(data):
+        data = memoryview(data)[written:]
+        written = os.write(fd, data)
+
+
+def allocate(fd: int, size: int) -> None:
+    """Set space aside, without changing the file's size.
+
+    Raises ``OSError`` if there is none; where the file system cannot, nothing happens.
+    """
+    if _fallocate is None or size <= 0:
+        return
+    if _fallocate(fd, KEEP_SIZE, 0, size):
+        code = ctypes.get_errno()
+        if code not in (errno.EOPNOTSUPP, errno.ENOSYS):
+            raise OSError(code, os.strerror(code))
+
+
+def forget(fd: int, start: int = 0, length: int = 0) -> None:
+    """Tell the kernel that this part of a file need not stay in its cache."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.posix_fadvise(fd, start, length, os.POSIX_FADV_DONTNEED)
+
+
+def is_directory(path: str) -> bool:
+    """Whether there is a directory (a symbolic link is none)."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def remove(path: str) -> None:
+    """Unlink a file; one that is gone already is no error."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def remove_empty(path: str) -> bool:
+    """Remove a directory if it is empty; whether it is gone."""
+    try:
+        os.rmdir(path)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        raise
+    return True
