@@ -226,6 +226,16 @@ def test_ossa_2021_005_dhcp_options_cannot_smuggle_configuration(cloud, option):
         assert cloud.request(cloud.alice, method, path, {'port': body}).status == 400
 
 
+def test_nobody_uses_up_the_quota_of_another_project(cloud):
+    network, _ = cloud.network(cloud.bob, None)
+    body = {'network_id': network['id'], 'ip_version': 4, 'cidr': '10.0.0.0/24'}
+    for name in ('project_id', 'tenant_id'):
+        answer = cloud.request(cloud.bob, 'POST', '/subnets', {'subnet': {**body, name: 'alice'}})
+        assert answer.status == 400 and 'project_id' in answer.json['NeutronError']['message']
+    assert cloud.ask(cloud.root, 'GET', '/quotas/alice/details')['quota']['subnet']['used'] == 0
+    assert cloud.make(cloud.root, 'subnet', **{**body, 'project_id': 'alice'})['project_id'] == 'alice'
+
+
 def test_nobody_stops_a_shared_network_with_what_its_host_would_refuse(cloud):
     """The host takes a network whole or not at all, so whatever the API lets through the host must take."""
     shared, _ = cloud.network(cloud.root, shared=True)

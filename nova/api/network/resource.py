@@ -102,6 +102,9 @@ class Resource:
             project = self._project(req, item)
             asked = {**item, 'project_id': project, 'tenant_id': project}
             self.check(req, 'create', asked, item, target)
+            if project != req.context.project_id and not req.context.is_admin:
+                raise errors.Invalid("Specifying 'project_id' or 'tenant_id' other than the authenticated project in "
+                                     'request requires admin privileges')
             values = {each.key or key: each.default for key, each in self.attributes.items()
                       if 'c' in each.on and each.default is not kinds.ABSENT}
             wanted.append({**values, **self._plain(item), 'project_id': project})
