@@ -14,6 +14,8 @@ COMMANDS = {
     'glance-api': 'glance.cmd.api', 'glance-registry': 'glance.cmd.registry',
     'glance-manage': 'glance.cmd.manage',
     'swift-ring-builder': 'swift.cli.ring_builder', 'swift-init': 'swift.cli.init',
+    'swift-dispersion-populate': 'swift.cli.dispersion:populate',
+    'swift-dispersion-report': 'swift.cli.dispersion:report', 'swift-drive-audit': 'swift.cli.drive_audit',
     'swift-recon': 'swift.cli.recon', 'swift-get-nodes': 'swift.cli.get_nodes',
     'swift-proxy-server': 'swift.cmd.proxy_server', 'swift-account-server': 'swift.cmd.account_server',
     'swift-container-server': 'swift.cmd.container_server', 'swift-object-server': 'swift.cmd.object_server',
@@ -73,5 +75,6 @@ setup(
         # driven by the tests from an environment of their own, as users do
         'clients': ['python-openstackclient>=8'],
     },
-    entry_points={'console_scripts': [f'{name} = {module}:main' for name, module in COMMANDS.items()]},
+    entry_points={'console_scripts': [f'{name} = {place if ":" in place else place + ":main"}'
+                                      for name, place in COMMANDS.items()]},
 )
