@@ -15,12 +15,12 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 from strata import errors, green
 from strata.reply import Answer, Broken, ConnectFailed, Failed, Fields, TimedOut, parse, where
-from strata.wsgi.wire import Disconnected, Wire
+from strata.wsgi.wire import READ, Disconnected, Wire
 
 #: an answer's head must fit
 HEAD_BYTES = 128 * 1024
@@ -63,6 +63,16 @@ class _Line(Wire):
         except OSError:
             pass
         return False
+
+    def peek(self) -> bool:
+        """Take what has come into the buffer; whether there is anything, or the end."""
+        try:
+            self.buffer += self._sock.recv(READ)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            pass
+        return True
 
     def connect(self, address: Any, seconds: float) -> str | None:
         """Connect; why it failed, or ``None``."""
@@ -363,6 +373,10 @@ class Exchange:
         self.close()
         raise kind(where=where(self.key), why=why)
 
+    def arrived(self) -> bool:
+        """Whether something of the answer, or the end of the connection, has come; does not wait."""
+        return self._line is None or bool(self._line.buffer) or self._line.peek()
+
     def close(self) -> None:
         """Give the request up; once the answer has begun, it is the answer's to close."""
         if self._line is not None:
@@ -370,10 +384,10 @@ class Exchange:
             self._line = None
 
 
-def ready(exchanges: Collection[Exchange], seconds: float) -> list[Exchange]:
+def ready(exchanges: Iterable[Exchange], seconds: float) -> list[Exchange]:
     """Those whose answers have begun to come, as soon as there is one, or none after ``seconds``."""
+    found = [each for each in exchanges if each.arrived()]
+    if found or seconds <= 0:
+        return found
     by_number = {each.fileno: each for each in exchanges}
-    gone = by_number.pop(-1, None)
-    if gone is not None:
-        return [each for each in exchanges if each.fileno == -1]
-    return [by_number[each] for each in green.any_readable(list(by_number), seconds)]
+    return [by_number[each] for each in green.any_readable(by_number, seconds)]

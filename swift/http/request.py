@@ -17,13 +17,15 @@ Environ = dict[str, Any]
 class Request:
     """One request.  Strings of the environ are WSGI strings; names out of ``split`` are text."""
 
-    __slots__ = ('environ', 'method', 'headers', '_params')
+    __slots__ = ('acl', 'environ', 'method', 'headers', '_params')
 
     def __init__(self, environ: Environ) -> None:
         self.environ = environ
         self.method: str = environ['REQUEST_METHOD']
         self.headers = RequestHeaders(environ)
         self._params: dict[str, str] | None = None
+        #: the container's, for ``swift.authorize`` to judge by
+        self.acl: str | None = None
 
     @classmethod
     def blank(cls, path: str, *, method: str = 'GET', headers: Mapping[str, Any] | None = None,
