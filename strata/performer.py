@@ -33,20 +33,32 @@ class Performer:
         #: told the resource whose operation was taken from us while we worked on it
         self.overtaken: Callable[[str], object] = lambda resource_id: None
         self._slots = green.Semaphore(limit)
+        #: operations that wait for a slot; a sweep need not bring them again
+        self._queued: set[str] = set()
         self._locks: dict[str, tuple[green.Semaphore, int]] = {}
 
     def perform(self, id: str, *, steal: bool = False) -> None:
         """Carry out one operation if nobody else holds it."""
-        with self._slots:
-            lease = self.journal.take(id, self.topic, self.host, steal=steal)
-            if lease is None:
-                return
-            token = contexts.CURRENT.set(lease.context)
-            try:
-                with lease.renewed(), self._alone(lease.entry.resource_id) as waited:
-                    self._carry_out(lease, waited)
-            finally:
-                contexts.CURRENT.reset(token)
+        self._queued.add(id)
+        try:
+            self._slots.acquire()
+        finally:
+            self._queued.discard(id)
+        try:
+            self._perform(id, steal)
+        finally:
+            self._slots.release()
+
+    def _perform(self, id: str, steal: bool) -> None:
+        lease = self.journal.take(id, self.topic, self.host, steal=steal)
+        if lease is None:
+            return
+        token = contexts.CURRENT.set(lease.context)
+        try:
+            with lease.renewed(), self._alone(lease.entry.resource_id) as waited:
+                self._carry_out(lease, waited)
+        finally:
+            contexts.CURRENT.reset(token)
 
     def _carry_out(self, lease: Lease, waited: bool) -> None:
         entry = lease.entry
@@ -106,4 +118,5 @@ class Performer:
     def sweep(self) -> None:
         """Take up what nobody holds: messages that were lost, holders that died."""
         for id in self.journal.waiting(self.topic, self.host):
-            green.spawn(self.perform, id)
+            if id not in self._queued:
+                green.spawn(self.perform, id)

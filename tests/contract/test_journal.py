@@ -364,6 +364,30 @@ def test_operations_on_one_resource_run_one_after_the_other(database, perform):
     assert worst == [1, 1, 1, 1]
 
 
+def test_sweeps_of_a_busy_worker_heap_up_nothing(database):
+    class Counting(journal.Journal):
+        taken = 0
+
+        def take(self, *args, **options):
+            self.taken += 1
+            return super().take(*args, **options)
+    blocked = green.Event()
+
+    def waits(lease):
+        blocked.wait()
+        with lease.db.transaction() as tx:
+            lease.finish(tx)
+    counting = Counting(database, Entry, Step, 'one')
+    performer = Performer(counting, 't', 'h', {'light': waits}, give_up=lit, limit=1)
+    ids = [begin(database, resource_id=f'r{n}') for n in range(4)]
+    for _ in range(20):
+        performer.sweep()
+        green.sleep(0)
+    blocked.set()
+    wait.until(lambda: all(entry(database, id).outcome == 'Success' for id in ids))
+    assert counting.taken <= len(ids) + 1
+
+
 def test_what_runs_at_once_is_bounded(database, worker):
     ids = [begin(database, resource_id=f'r{n}') for n in range(6)]
     inside, worst = [], []
