@@ -9,7 +9,7 @@ import sys  # noqa: E402
 from oslo_config import cfg  # noqa: E402
 
 from nova import conf as options  # noqa: E402
-from nova.cmd import parts  # noqa: E402
+from nova.cmd import parts, purge  # noqa: E402
 from nova.db import services  # noqa: E402
 from strata import conf as configuration  # noqa: E402
 from strata import errors, migrate  # noqa: E402
@@ -20,6 +20,8 @@ USAGE = """usage: nova-manage [--config-file FILE] COMMAND
 commands:
   db sync          bring the database to the newest schema (also: db_sync)
   db version       print the schema the database is at
+  db purge --all | --before DATE  remove the rows of deleted servers; --help says more
+  db archive_deleted_rows --purge ...   the same, so many at a time
   service list     the daemons and when they were last heard of
   service disable HOST [REASON]   give a compute host no more servers
   service enable HOST             give it servers again"""
@@ -76,6 +78,8 @@ def _run(conf: cfg.ConfigOpts, words: list[str]) -> int:
             sync(conf)
         case ['db', 'version']:
             version(conf)
+        case ['db', 'purge' | 'archive_deleted_rows' as verb, *more]:
+            return purge.command(_database(conf), verb, more)
         case ['service', 'list']:
             list_services(conf)
         case ['service', 'disable', host, *reason]:
