@@ -64,7 +64,9 @@ def _links(req: Request, found: Sequence[Use], size: int | None) -> list[dict[st
 
 @app.get('/os-simple-tenant-usage', query=LIST, allow=rule('os-simple-tenant-usage:list', ADMIN))
 def index(req: Request, query: dict[str, Any]) -> dict[str, Any]:
-    """Every project's usage."""
+    """Every project's usage; a project's whose id is empty is nobody's."""
+    if req.path.endswith('/'):
+        raise errors.NotFound('The resource could not be found.')
     span = _span(req, query)
     found, size = _found(req, query, span, None)
     detailed = query.get('detailed') in ('1', 'True', 'true')
