@@ -21,7 +21,7 @@ from swift.http.request import Request
 from swift.http.response import HttpError, Response
 from swift.policies import Policies, Policy
 from swift.proxy import account, capabilities, container, cors, obj
-from swift.proxy.call import Call
+from swift.proxy.call import TEXT, Call
 from swift.proxy.conf import OPTIONS, POLICY_OPTIONS
 from swift.proxy.nodes import ErrorLimits, Sorter
 from swift.ring.errors import FileError
@@ -151,8 +151,8 @@ class Proxy:
         return handler(call)
 
     def _resource(self, req: Request) -> tuple[Any, list[Any]]:
-        """The file that answers, and the names in the path; raises ``HttpError`` 404 or 412."""
-        length = req.content_length      # malformed: 400, whatever the path
+        """The file that answers, and the names in the path; raises ``HttpError`` 400, 404 or 412."""
+        req.content_length      # noqa: B018 (malformed: 400, whatever the path)
         try:
             version, *names = req.split(1, 4, True)
         except ValueError:
@@ -160,9 +160,11 @@ class Proxy:
         reserved = confs.true(req.environ.get('HTTP_X_BACKEND_ALLOW_RESERVED_NAMES'))
         for name in names:
             if name and not reserved and RESERVED in name:
-                raise HttpError(412, 'Invalid UTF8 or contains NULL', {'Content-Type': 'text/plain; charset=UTF-8'})
-        if version not in self.versions or not names[0] or (length is not None and length < 0):
-            raise HttpError(404)
+                raise HttpError(412, 'Invalid UTF8 or contains NULL', TEXT)
+        if not names[0]:
+            raise HttpError(412, 'Bad URL', TEXT)
+        if version not in self.versions:
+            raise HttpError(400)
         if names[2]:
             return obj, names
         return (container if names[1] else account), names
