@@ -56,6 +56,7 @@ setup(
         'pyroute2>=0.9,<0.10',
         'requests>=2.32,<3',
         'httptools>=0.6.4,<1',
+        'pymemcache>=4,<5',
         'orjson>=3.10,<4',
         'oslo.config>=9.6',
         'oslo.policy>=4.4',
