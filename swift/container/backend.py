@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
-from swift.container import schema
+from swift.container import policy, schema
 from swift.db import listing, pending
 from swift.db.broker import Broker, Item, named, normal
 from swift.db.listing import Page
@@ -60,9 +60,19 @@ class ContainerBroker(Broker):
         def change(connection: sqlite3.Connection) -> None:
             connection.execute('INSERT OR IGNORE INTO policy_stat (storage_policy_index) VALUES (?)', (index,))
             connection.execute(
-                'UPDATE container_info SET storage_policy_index = ?, status_changed_at = ? '
-                'WHERE storage_policy_index <> ?', (index, timestamp.internal, index))
+                'UPDATE container_info SET storage_policy_index = ?, status_changed_at = ?, '
+                'reconciler_sync_point = -1 WHERE storage_policy_index <> ?', (index, timestamp.internal, index))
         self.writing(change)
+
+    def absorb(self, remote: Mapping[str, Any]) -> None:
+        """Take over another replica's times, metadata, and its policy if that one counts."""
+        mine = self.info()
+        super().absorb(remote)
+        if int(remote['storage_policy_index']) == mine['storage_policy_index']:
+            return
+        chosen = policy.winner(mine, remote)
+        if chosen is remote:
+            self.set_policy_index(int(remote['storage_policy_index']), Timestamp(remote['status_changed_at']))
 
     # -- objects
 
@@ -96,8 +106,8 @@ class ContainerBroker(Broker):
             key = row['name'], row.get('storage_policy_index', 0)
             other = newest.get(key)
             newest[key] = row if other is None else merged(other, row) or other
-        for (name, policy), row in newest.items():
-            known = connection.execute(_KNOWN, (name, policy)).fetchall()
+        for (name, index), row in newest.items():
+            known = connection.execute(_KNOWN, (name, index)).fetchall()
             if known:
                 for old in known:
                     row = merged(_row_item(old), row)
@@ -107,7 +117,7 @@ class ContainerBroker(Broker):
                     continue
                 connection.executemany('DELETE FROM object WHERE ROWID = ?', [(old[0],) for old in known])
             connection.execute(_INSERT, (name, row['created_at'], row['size'], row['content_type'], row['etag'],
-                                         row['deleted'], policy))
+                                         row['deleted'], index))
 
     def list_objects(self, page: Page, storage_policy_index: int) -> list[listing.Row]:
         """(name, times, size, content type, etag) each, or (name,) of a subdirectory."""

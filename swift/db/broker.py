@@ -261,7 +261,9 @@ class Broker:
     def replication_info(self) -> Item:
         """``info`` with the highest ROWID (``max_row``), for another replica to compare with."""
         self.commit_pending()
+        return self._replication_info()
 
+    def _replication_info(self) -> Item:
         def query(connection: sqlite3.Connection) -> Item:
             info = self._info(connection)
             info['max_row'] = _max_row(connection, self.table)
@@ -439,10 +441,16 @@ class Broker:
     #: the column that says when a deleted row was deleted
     tombstone_time: ClassVar[str]
 
-    def remove(self) -> None:
-        """Remove the database from disk, with its empty parents."""
-        self.pool.forget(self.path)
+    def remove(self, unless_changed: Item | None = None) -> bool:
+        """Remove the database from disk, with its empty parents; whether it is gone.
+
+        ``unless_changed``: what ``replication_info`` said before; if there is more by now, it stays.
+        """
         with pending.lock(self.directory, connections.PATIENCE):
+            if unless_changed is not None and (
+                    pending.size(self.pending_path) or self._replication_info() != unless_changed):
+                return False
+            self.pool.forget(self.path)
             shutil.rmtree(self.directory, ignore_errors=True)
         above = self.directory
         for _ in range(2):
@@ -450,7 +458,8 @@ class Broker:
             try:
                 os.rmdir(above)
             except OSError:
-                return
+                break
+        return True
 
 
 def _direction(incoming: bool) -> str:
