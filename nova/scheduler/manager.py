@@ -141,3 +141,5 @@ class SchedulerManager:
                 finish_error(self.wiring, lease, errors.Unavailable(f'Host {host} is down.'), keep=True)
         except errors.Fenced:
             LOG.info('operation %s was taken by another', lease.entry.id)
+        except Exception:      # the others must not wait for this one
+            LOG.exception('operation %s of lost host %s is left for another look', lease.entry.id, host)

@@ -1,7 +1,9 @@
 """What operators look at and set: services, hosts, zones, limits, quotas, usage."""
 
 import pytest
+import sqlalchemy as sa
 
+from nova.db.servers import Server
 from tests.functional.nova_cloud import Cloud
 
 ADMIN = {'who': 'admin', 'user': 'root', 'project': 'admin'}
@@ -114,6 +116,19 @@ def test_limits_count_what_is_used(cloud):
     assert (absolute['totalInstancesUsed'], absolute['totalRAMUsed'], absolute['totalCoresUsed']) == (1, 512, 1)
     assert absolute['maxTotalInstances'] == 10
     assert 'maxPersonality' not in cloud.get('/limits', version='2.57')['limits']['absolute']
+
+
+def test_what_cannot_be_taken_over_from_a_lost_host_keeps_nothing_else_from_it(cloud):
+    ids = [cloud.server(name, wait_for='ACTIVE') for name in ('first', 'second')]
+    cloud.wiring.bus.faults.drop('perform', times=None)
+    for id in ids:
+        assert cloud.call('DELETE', f'/servers/{id}').status == 204
+    with cloud.db.transaction() as tx:
+        tx.execute(sa.update(Server).where(Server.id == ids[0]).values(flavor={'name': 'torn'}))
+    body = {'host': 'node1', 'binary': 'nova-compute', 'forced_down': True}
+    assert cloud.admin('PUT', '/os-services/force-down', body, version='2.11').status == 200
+    cloud.scheduler.sweep()
+    assert [server['id'] for server in cloud.get('/servers')['servers']] == [ids[0]]
 
 
 def test_quotas_are_set_and_kept(cloud):
