@@ -25,6 +25,7 @@ from strata import errors, green
 from strata.context import background
 
 LOG = logging.getLogger(__name__)
+_OFF = (PowerState.SHUTDOWN, PowerState.CRASHED)
 
 
 class Reconciler:
@@ -45,16 +46,15 @@ class Reconciler:
         for id in strangers:
             self._stranger(id, known.get(id))
         for server in mine.values():
-            if server.task_state is None:
-                self._settle(server, guests.get(server.id, PowerState.NOSTATE))
+            if _differs(server, guests.get(server.id, PowerState.NOSTATE)):
+                self._settle(server)
 
     def guest_changed(self, id: str, state: PowerState) -> None:
         """A guest changed by itself, or by a verb under way; look after the verb had time to say so."""
         green.sleep(0)
-        with self.db.reading() as tx:
-            server = tx.scalar(servers.visible(self.context).where(Server.id == id))
-        if server is not None and server.host == self.host.name and server.task_state is None:
-            self._settle(server, self.driver.power_state(id))
+        server = self._fresh(id)
+        if server is not None and server.host == self.host.name and _differs(server, self.driver.power_state(id)):
+            self._settle(server)
 
     def overtaken(self, id: str) -> None:
         """An operation was taken from us at work: what it made too late, for a server that is gone, goes too."""
@@ -84,21 +84,33 @@ class Reconciler:
             LOG.warning('guest %s has no business here any more: destroying it', id)
             self.host.remove_guest(id)
 
-    def _settle(self, server: Server, power: PowerState) -> None:
-        values: dict[str, object] = {}
-        if server.power_state != power:
-            values['power_state'] = int(power)
-        if server.vm_state == verbs.ACTIVE and power in (PowerState.SHUTDOWN, PowerState.CRASHED):
-            values['vm_state'] = verbs.STOPPED
-        elif server.vm_state == verbs.STOPPED and power == PowerState.RUNNING:
+    def _settle(self, server: Server) -> None:
+        """Act on a difference, unless it is gone at a second look or a verb came between the two."""
+        power, fresh = self.driver.power_state(server.id), self._fresh(server.id)
+        if fresh is None or fresh.updated_at != server.updated_at or not _differs(fresh, power):
+            return
+        if server.vm_state == verbs.STOPPED and power == PowerState.RUNNING:
             LOG.warning('server %s is stopped, but its guest runs: stopping it', server.id)
             self.driver.stop(server.id, timeout=self.host.wiring.conf.compute.shutdown_timeout)
-        if not values:
-            return
+            power = self.driver.power_state(server.id)
+        values: dict[str, object] = {'power_state': int(power)}
+        if server.vm_state == verbs.ACTIVE and power in _OFF:
+            values['vm_state'] = verbs.STOPPED
         try:
             with self.db.transaction() as tx:
-                fresh = servers.get(tx, self.context, server.id)
-                servers.swap(tx, fresh, expect={'task_state': None, 'vm_state': server.vm_state,
-                                                'host': self.host.name}, **values)
-        except (errors.Busy, errors.NotFound):
+                servers.swap(tx, fresh, expect={'task_state': None, 'host': self.host.name,
+                                                'updated_at': server.updated_at}, **values)
+        except errors.Busy:
             LOG.debug('server %s moved on meanwhile', server.id)
+
+    def _fresh(self, id: str) -> Server | None:
+        with self.db.reading() as tx:
+            server: Server | None = tx.scalar(servers.visible(self.context).where(Server.id == id))
+            return server
+
+
+def _differs(server: Server, power: PowerState) -> bool:
+    """Whether a server at rest is not as its guest is."""
+    return server.task_state is None and (
+        server.power_state != power or (server.vm_state == verbs.ACTIVE and power in _OFF)
+        or (server.vm_state == verbs.STOPPED and power == PowerState.RUNNING))
