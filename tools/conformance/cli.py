@@ -6,8 +6,6 @@ import re
 import subprocess
 import sys
 
-from conformance import config
-from launcher.cloud import Cloud
 from launcher.settings import Trouble, load
 
 HERE = os.path.dirname(os.path.realpath(__file__))
@@ -49,6 +47,8 @@ def chosen(workspace: str, wanted: list[str]) -> list[str]:
 def main(argv: list[str] | None = None) -> int:
     """Configure and run; the status is Tempest's."""
     options = parser().parse_args(argv)
+    from conformance import config      # not above: --help is for any Python, these need Tempest's environment
+    from launcher.cloud import Cloud
     settings = load(options.data_dir)
     if settings is None:
         print(f'tempest: there is no cloud in {options.data_dir}.', file=sys.stderr)
@@ -66,6 +66,9 @@ def main(argv: list[str] | None = None) -> int:
     if options.configure:
         return 0
     ids = chosen(workspace, options.tests)
+    if not ids:
+        print(f'tempest: there are no tests of {", ".join(options.tests)}.', file=sys.stderr)
+        return 1
     left_out = [] if options.all else [id for id in ids if absent().search(id)]
     path = os.path.join(workspace, 'tests.txt')
     with open(path, 'w', encoding='utf-8') as file:
