@@ -13,7 +13,6 @@ dies in between leaves only what the sweep (``glance.sweep``) knows about.
 import contextlib
 import hashlib
 import logging
-import time
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
@@ -89,25 +88,34 @@ def _bounded(chunks: Iterable[bytes], most: int) -> Iterator[bytes]:
 
 
 class Attempt:
-    """One blob being written: its lease is renewed as chunks pass."""
+    """One blob being written, under a lease."""
 
     def __init__(self, wiring: Wiring, context: Context, blob: Blob) -> None:
         self.wiring, self.context, self.blob = wiring, context, blob
-        self._renewed = time.monotonic()
+        self._lost: errors.Fenced | None = None
 
     def alive(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """The chunks; now and then the registry hears that we are at it."""
+        """The chunks, as long as the attempt is ours; ``errors.Fenced`` once it was taken away."""
         for chunk in chunks:
-            self.renew()
+            if self._lost is not None:
+                raise self._lost
             yield chunk
-        self.renew(now=True)      # what a successor may have removed is not made durable
+        self.renew()      # what a successor may have removed is not made durable
 
-    def renew(self, *, now: bool = False) -> None:
-        """Renew the lease once a third of it is over; ``errors.Fenced`` if it was taken away."""
-        lease = self.wiring.conf.upload_lease
-        if now or time.monotonic() - self._renewed > lease / 3:
-            self.wiring.registry.renew(self.context, self.blob.id, lease)
-            self._renewed = time.monotonic()
+    def renew(self) -> None:
+        """Renew the lease; ``errors.Fenced`` if it was taken away."""
+        self.wiring.registry.renew(self.context, self.blob.id, self.wiring.conf.upload_lease)
+
+    def keep(self) -> None:
+        """Renew the lease until told to stop: a slow client, or a slow disk, is no dead uploader."""
+        while self._lost is None:
+            green.sleep(self.wiring.conf.upload_lease / 3)
+            try:
+                self.renew()
+            except errors.Fenced as error:
+                self._lost = error
+            except errors.Error as error:
+                LOG.warning('upload %s: the lease could not be renewed: %s', self.blob.id, error)
 
 
 def begin(wiring: Wiring, context: Context, id: str, purpose: str, size: int | None) -> Attempt:
@@ -119,7 +127,8 @@ def begin(wiring: Wiring, context: Context, id: str, purpose: str, size: int | N
 
 @contextlib.contextmanager
 def guarded(attempt: Attempt) -> Iterator[None]:
-    """Whatever leaves the block as an exception abandons the attempt and removes its data."""
+    """The attempt's lease is kept; what leaves the block as an exception abandons it and removes its data."""
+    keeper = green.spawn(attempt.keep)
     try:
         yield
     except BaseException as error:
@@ -130,6 +139,8 @@ def guarded(attempt: Attempt) -> Iterator[None]:
         if isinstance(error, errors.Fenced):
             raise Interrupted() from error
         raise
+    finally:
+        keeper.kill()
 
 
 def _give_up(attempt: Attempt) -> None:

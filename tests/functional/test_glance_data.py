@@ -6,6 +6,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -239,6 +240,19 @@ def test_a_stalled_writer_that_wakes_after_its_successor_changes_nothing(tmp_pat
     assert cloud.upload(id, Chunked(pieces())).status == 410
     assert cloud.get(f'/v2/images/{id}/file').body == b'successor'
     assert cloud.show(id)['status'] == 'active' and len(cloud.files()) == 1
+
+
+def test_a_client_slower_than_a_lease_is_let_finish(tmp_path):
+    cloud = Cloud(tmp_path, upload_lease=2)
+    id, began = cloud.create()['id'], time.monotonic()
+
+    def pieces():
+        yield b'slow'
+        wait.until(lambda: time.monotonic() - began > 3, message='a lease that nobody renewed would be over')
+        assert cloud.sweep() == 0
+        yield b'ly'
+    assert cloud.upload(id, Chunked(pieces())).status == 204
+    assert cloud.get(f'/v2/images/{id}/file').body == b'slowly'
 
 
 def test_data_of_a_deleted_image_that_could_not_be_removed_is_swept_later(cloud):
