@@ -47,10 +47,17 @@ def cloud(tmp_path_factory):
         onestack('reset', '--yes')
 
 
+def run(*words, **environ):
+    return subprocess.run([os.path.join(CHECKOUT, 'tools', 'bench'), '--seconds', '0.3', *words],
+                          capture_output=True, text=True, env={'PATH': os.environ['PATH'], **environ})
+
+
 def bench(data, *words):
     """The rows it prints, by what they are of."""
-    done = subprocess.run([os.path.join(CHECKOUT, 'tools', 'bench'), '--data-dir', data, '--seconds', '0.3', *words],
-                          capture_output=True, text=True)
+    return rows_of(run('--data-dir', data, *words))
+
+
+def rows_of(done):
     assert done.returncode == 0, done.stderr
     lines, _, table = done.stdout.partition('\n\n')
     rows = [json.loads(line) for line in lines.splitlines()]
@@ -83,3 +90,18 @@ def test_every_process_has_its_memory(cloud):
     assert {'memory of onestack', 'memory of keystone', 'memory of glance', 'memory of nova'} < set(rows)
     parts = [row['pss_mb'] for row in rows.values() if 'pid' in row]
     assert rows['memory of all processes']['pss_mb'] == pytest.approx(sum(parts), abs=0.2)
+
+
+def test_a_cloud_it_knows_nothing_of_is_measured_by_its_url(cloud):
+    with open(os.path.join(cloud, 'settings.json')) as file:
+        settings = json.load(file)
+    url = f'http://127.0.0.1:{settings["port_base"]}/v3'
+    person = {'OS_USERNAME': 'admin', 'OS_PASSWORD': settings['secrets']['admin'], 'OS_PROJECT_NAME': 'admin'}
+    rows = rows_of(run('--url', url, 'issue', 'active', 'detail', '--singles', '1', '--burst', '3', '--servers', '2',
+                       **person))
+    assert rows['server, POST to ACTIVE']['requests'] == 1
+    assert rows['GET /servers/detail, 2 servers']['failures'] == 0
+    assert not [row for row in rows.values() if 'cpu_ms' in row]      # only known of one's own
+    done = run('--url', url, 'memory', **person)
+    assert (done.returncode, done.stdout) == (1, '')
+    assert 'named by --data-dir' in done.stderr

@@ -181,7 +181,7 @@ def greeted(address: str, port: int = 22) -> bool:
 def memory(bench: Bench) -> Iterator[Row]:
     """Proportional set size of every process."""
     if not bench.data_dir:
-        return
+        raise Trouble('The memory of a cloud is known only if it is one of onestack\'s, named by --data-dir.')
     sizes = processes.memory(bench.data_dir)
     for name, size in sizes.items():
         yield {'what': f'memory of {name.partition("/")[0]}', 'pid': int(name.partition('/')[2]), 'pss_mb': size}

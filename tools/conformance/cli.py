@@ -47,7 +47,8 @@ def chosen(workspace: str, wanted: list[str]) -> list[str]:
 def main(argv: list[str] | None = None) -> int:
     """Configure and run; the status is Tempest's."""
     options = parser().parse_args(argv)
-    from conformance import config      # not above: --help is for any Python, these need Tempest's environment
+    # not at the top: --help is for any Python, and these need Tempest's environment
+    from conformance import config
     from launcher.cloud import Cloud
     settings = load(options.data_dir)
     if settings is None:
