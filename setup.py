@@ -14,6 +14,8 @@ COMMANDS = {
     'glance-api': 'glance.cmd.api', 'glance-registry': 'glance.cmd.registry',
     'glance-manage': 'glance.cmd.manage',
     'swift-ring-builder': 'swift.cli.ring_builder', 'swift-init': 'swift.cli.init',
+    'swift-object-info': 'swift.cli.info:object_info', 'swift-account-info': 'swift.cli.info:account_info',
+    'swift-container-info': 'swift.cli.info:container_info',
     'swift-dispersion-populate': 'swift.cli.dispersion:populate',
     'swift-dispersion-report': 'swift.cli.dispersion:report', 'swift-drive-audit': 'swift.cli.drive_audit',
     'swift-recon': 'swift.cli.recon', 'swift-get-nodes': 'swift.cli.get_nodes',

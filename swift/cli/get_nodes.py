@@ -54,23 +54,8 @@ def lines(args: argparse.Namespace) -> list[str]:
         part, digest = int(args.partition), None
     else:
         part, digest = ring.get_part(account, container, obj), ring.hashing.hexdigest(account, container, obj)
-    primaries = ring.get_part_nodes(part)
-    handoffs = list(itertools.islice(ring.get_more_nodes(part), None if args.all else len(primaries)))
-    told = ['', f'Account  \t{account or ""}', f'Container\t{container or ""}', f'Object   \t{obj or ""}', '',
-            f'Partition\t{part}', f'Hash     \t{digest or ""}', '']
-    told += [f'Server:Port Device\t{_place(node)}' for node in primaries]
-    told += [f'Server:Port Device\t{_place(node)}\t [Handoff]' for node in handoffs]
-    path = '/'.join(paths.quote(name, '') if name is not obj else paths.quote(name)
-                    for name in (account, container, obj) if name)
-    told += ['', '']
-    for node, mark in _marked(primaries, handoffs):
-        told.append(f'curl -g -I -XHEAD "http://{_address(node)}/{node["device"]}/{part}'
-                    f'{"/" + path if path else ""}"{_policy_header(base)} --path-as-is{mark}')
-    told += ['', '', 'Use your own device location of servers:', 'such as "export DEVICE=/srv/node"']
-    for node, mark in _marked(primaries, handoffs):
-        place = f'{base}/{part}' + (f'/{digest[-3:]}/{digest}' if digest else '')
-        told.append(f'ssh {node["ip"]} "ls -lah ${{DEVICE:-/srv/node*}}/{node["device"]}/{place}"{mark}')
-    return told
+    head = ['', f'Account  \t{account or ""}', f'Container\t{container or ""}', f'Object   \t{obj or ""}', '', '']
+    return head + describe(ring, base, part, digest, (account, container, obj), every=args.all)
 
 
 def names(words: list[str], quoted: bool) -> tuple[str | None, str | None, str | None]:
@@ -103,6 +88,26 @@ def _ring(args: argparse.Namespace, path: str | None, container: str | None, obj
     if policy is None:
         raise ValueError(f'--policy-name {args.policy_name}: there is no such storage policy')
     return Ring(args.swift_dir, hashing, name=policy.ring_name), datadir('objects', policy)
+
+
+def describe(ring: Ring, base: str, part: int, digest: str | None, names: tuple[str | None, ...], *,
+             every: bool = False) -> list[str]:
+    """Lines about a partition: its devices and handoffs, and how to ask each; ``base``: ``objects-1``, say."""
+    primaries = ring.get_part_nodes(part)
+    handoffs = list(itertools.islice(ring.get_more_nodes(part), None if every else len(primaries)))
+    told = [f'Partition\t{part}', f'Hash     \t{digest or ""}', '']
+    told += [f'Server:Port Device\t{_place(node)}' for node in primaries]
+    told += [f'Server:Port Device\t{_place(node)}\t [Handoff]' for node in handoffs]
+    path = '/'.join(paths.quote(name, '/' if place == 2 else '') for place, name in enumerate(names) if name)
+    told += ['', '']
+    for node, mark in _marked(primaries, handoffs):
+        told.append(f'curl -g -I -XHEAD "http://{_address(node)}/{node["device"]}/{part}'
+                    f'{"/" + path if path else ""}"{_policy_header(base)} --path-as-is{mark}')
+    told += ['', '', 'Use your own device location of servers:', 'such as "export DEVICE=/srv/node"']
+    for node, mark in _marked(primaries, handoffs):
+        place = f'{base}/{part}' + (f'/{digest[-3:]}/{digest}' if digest else '')
+        told.append(f'ssh {node["ip"]} "ls -lah ${{DEVICE:-/srv/node*}}/{node["device"]}/{place}"{mark}')
+    return told
 
 
 def _marked(primaries: list[dict[str, Any]], handoffs: list[dict[str, Any]]) -> list[tuple[dict[str, Any], str]]:

@@ -1,8 +1,10 @@
 """Operators' commands of the object store, on a cluster in this process or on real processes of this host."""
 
+import urllib.request
+
 import pytest
 
-from swift.cli import get_nodes
+from swift.cli import get_nodes, info
 from tests.swift_cluster import Cluster
 
 
@@ -47,3 +49,45 @@ def test_get_nodes_says_what_is_missing(rings, capsys, argv, names):
     words = [str(rings.swift_dir / 'object.ring.gz') if word == 'RING' else word for word in argv]
     status, said, error = told(capsys, '-d', str(rings.swift_dir), *words)
     assert (status, said) == (1, '') and names in error
+
+
+@pytest.fixture(scope='module')
+def filled(tmp_path_factory):
+    with Cluster(tmp_path_factory.mktemp('store') / 'cluster') as cluster:
+        for path, body, headers in (('/c', b'', {'X-Container-Meta-Colour': 'red'}),
+                                    ('/c/o', b'hello', {'Content-Type': 'text/plain', 'X-Object-Meta-A': 'b'})):
+            urllib.request.urlopen(urllib.request.Request(cluster.url + path, body, headers, method='PUT')).close()
+        yield cluster
+
+
+def test_object_info_tells_what_a_file_holds_and_whether_it_is_sound(filled, capsys):
+    path = filled.files('.data')[0]
+    assert info.object_info([str(path), '-d', str(filled.swift_dir)]) == 0
+    said = capsys.readouterr().out
+    for line in ('Path: /AUTH_test/c/o', 'Content-Type: text/plain', '  X-Object-Meta-A: b',
+                 'ETag: 5d41402abc4b2a76b9719d911017c592 (valid)', 'Content-Length: 5 (valid)'):
+        assert line in said.splitlines()
+    with open(path, 'ab') as file:
+        file.write(b'!')
+    info.object_info([str(path), '-d', str(filled.swift_dir)])
+    said = capsys.readouterr().out
+    assert '(the content has ' in said and 'Content-Length: 5 (the file has 6)' in said
+
+
+@pytest.mark.parametrize('command, end, lines', [
+    (info.account_info, 'accounts', ['Path: /AUTH_test', '  Deleted: False', '  Container Count: 1']),
+    (info.container_info, 'containers', ['Path: /AUTH_test/c', '  Storage Policy: gold (0)', '  Object Count: 1',
+                                         '  X-Container-Meta-Colour: red']),
+])
+def test_database_info_tells_what_a_database_says_of_the_whole(filled, capsys, command, end, lines):
+    path = next(path for path in filled.files('.db') if end in str(path))
+    assert command([str(path), '-d', str(filled.swift_dir)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line not in said] == []
+
+
+@pytest.mark.parametrize('command', [info.object_info, info.account_info, info.container_info])
+def test_info_about_something_else_is_one_line(filled, capsys, command):
+    assert command([str(filled.swift_dir / 'swift.conf'), '-d', str(filled.swift_dir)]) == 1
+    said = capsys.readouterr()
+    assert not said.out and len(said.err.splitlines()) == 1 and 'swift.conf' in said.err
