@@ -24,6 +24,7 @@ from swift.db import connections, pending
 from swift.db.connections import Connections
 from swift.db.errors import DatabaseBusy, DatabaseCorrupt, DatabaseExists, DatabaseMissing
 from swift.db.schema import SYNC, run_script
+from swift.storage import quarantine
 from swift.timestamp import Timestamp
 
 LOG = logging.getLogger(__name__)
@@ -154,16 +155,10 @@ class Broker:
     def quarantine(self, reason: str) -> None:
         """Move the database's directory aside and raise ``DatabaseCorrupt``."""
         self.pool.forget(self.path)
-        name = os.path.basename(self.directory)
-        target = os.path.join(self.device_root, 'quarantined', self.datadir, name)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
         try:
-            os.rename(self.directory, target)
+            target = quarantine.move(self.device_root, self.directory, self.datadir)
         except FileNotFoundError:
             raise DatabaseMissing(path=self.path) from None
-        except OSError:
-            target = f'{target}-{uuid.uuid4().hex}'
-            os.rename(self.directory, target)
         _sync(os.path.dirname(target))
         LOG.error('Quarantined %s to %s due to %s', self.directory, target, reason)
         raise DatabaseCorrupt(path=self.directory, quarantine=target, reason=reason)

@@ -1,0 +1,21 @@
+"""``swift-account-auditor``: read every account database."""
+
+from strata import green
+
+green.patch()
+
+import sys  # noqa: E402
+
+from swift import daemon  # noqa: E402
+from swift.account.auditor import AccountAuditor  # noqa: E402
+
+DAEMON = AccountAuditor
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run until told to stop, or once; returns the exit status."""
+    return daemon.run(DAEMON, argv)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
