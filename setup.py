@@ -21,6 +21,12 @@ COMMANDS = {
     'swift-recon': 'swift.cli.recon', 'swift-get-nodes': 'swift.cli.get_nodes',
     'swift-proxy-server': 'swift.cmd.proxy_server', 'swift-account-server': 'swift.cmd.account_server',
     'swift-container-server': 'swift.cmd.container_server', 'swift-object-server': 'swift.cmd.object_server',
+    'swift-account-replicator': 'swift.cmd.account_replicator',
+    'swift-account-auditor': 'swift.cmd.account_auditor',
+    'swift-account-reaper': 'swift.cmd.account_reaper',
+    'swift-container-replicator': 'swift.cmd.container_replicator',
+    'swift-container-auditor': 'swift.cmd.container_auditor',
+    'swift-container-updater': 'swift.cmd.container_updater',
     'keystone': 'keystone.cmd.keystone', 'keystone-manage': 'keystone.cmd.manage',
 }
 
