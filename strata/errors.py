@@ -12,11 +12,13 @@ class Error(Exception):
     """Something the caller is told, with the status it is told with.
 
     ``message`` is a ``str.format`` template over ``details``; details are kept
-    for renderers and tests.  ``headers`` go out with the response.
+    for renderers and tests.  ``headers`` go out with the response.  What is not
+    ``told`` (a command's own words, say) is for the log and the operator alone.
     """
 
     status: int = 500
     message: str = 'Something went wrong.'
+    told: bool = True
 
     def __init__(self, message: str | None = None, *, headers: dict[str, str] | None = None,
                  **details: Any) -> None:
@@ -24,6 +26,11 @@ class Error(Exception):
         self.headers = headers or {}
         template = self.message if message is None else message
         super().__init__(template.format(**details) if details else template)
+
+
+def told(error: BaseException) -> str:
+    """What a caller may hear of a failure: our own words; of anything else, which may hold paths, only its kind."""
+    return str(error) if isinstance(error, Error) and error.told else type(error).__name__
 
 
 class Invalid(Error):

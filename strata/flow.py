@@ -140,5 +140,5 @@ class Flow:
         def write() -> None:
             with lease.db.transaction() as tx:
                 lease.end_step(tx, name or step.name, failure)
-                lease.hold(tx, unwinding=True, message=lease.entry.message or str(failure)[:1000])
+                lease.hold(tx, unwinding=True, message=lease.entry.message or errors.told(failure)[:1000])
         lease.db.retried(write)

@@ -55,6 +55,8 @@ class Result:
 class CommandFailed(errors.Error):
     """``details``: argv, rc, out, err.  The message ends with the last lines of standard error."""
 
+    told = False
+
     message = '{command} failed ({rc}): {reason}'
 
     def __init__(self, argv: Sequence[str], result: Result, reason: str | None = None) -> None:

@@ -14,7 +14,7 @@ from nova.db import hosts, servers
 from nova.db.servers import Server
 from nova.network import ports
 from nova.wiring import Wiring
-from strata import clock
+from strata import clock, errors
 from strata.context import background
 from strata.journal import ERROR, SUCCESS, Lease
 
@@ -48,7 +48,7 @@ def finish_error(wiring: Wiring, lease: Lease, error: BaseException, *, keep: bo
     """
     def write() -> None:
         with wiring.db.transaction() as tx:
-            lease.finish(tx, ERROR, str(error))
+            lease.finish(tx, ERROR, errors.told(error))
             server = servers.get(tx, background('nova'), lease.entry.resource_id)
             state = {} if keep else {'vm_state': verbs.ERROR}
             servers.swap(tx, server, expect={}, task_state=None, **state, **servers.fault(error), **values)

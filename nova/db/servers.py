@@ -122,11 +122,15 @@ def swap(tx: Session, server: Server, *, expect: dict[str, Any], **values: Any) 
             updated_at=clock.CLOCK.now(), **values)
 
 
-def fault(error: BaseException, details: str | None = None) -> dict[str, Any]:
-    """The values that record a failure on a server; to be given to ``swap``."""
-    code = error.status if isinstance(error, errors.Error) else 500
-    text = str(error) if isinstance(error, errors.Error) else type(error).__name__
-    return {'fault_code': code, 'fault_message': text[:255], 'fault_details': details, 'fault_at': clock.CLOCK.now()}
+def fault(error: BaseException) -> dict[str, Any]:
+    """The values that record a failure on a server; to be given to ``swap``.
+
+    What its owner is not told of a failure are its details, for administrators.
+    """
+    told = isinstance(error, errors.Error) and error.told
+    return {'fault_code': error.status if told else 500,      # type: ignore[attr-defined]
+            'fault_message': errors.told(error)[:255], 'fault_details': None if told else str(error)[:4000],
+            'fault_at': clock.CLOCK.now()}
 
 
 def tags_of(tx: Session, ids: Iterable[str]) -> dict[str, list[str]]:

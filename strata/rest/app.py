@@ -212,15 +212,12 @@ class Bound:
         except errors.Error as error:
             if error.status >= 500 and not isinstance(error, (errors.Unavailable, errors.Unsupported)):
                 LOG.error('%s %s: %s', req.method, req.environ.get('PATH_INFO'), error, exc_info=error)
-            return self._failed(req, error)
+            return self._failed(req, error if error.told else _unexpected(error))
         except (ConnectionError, errors.Fenced):
             raise      # the client is gone: the server closes the connection
         except Exception as error:
             LOG.exception('%s %s', req.method, req.environ.get('PATH_INFO'))
-            failure = errors.Error('Unexpected API Error. The failure has been logged under the request id '
-                                   'of this response.')
-            failure.__cause__ = error
-            return self._failed(req, failure)
+            return self._failed(req, _unexpected(error))
 
     def _answer(self, req: Request, result: Any, status: int) -> tuple[str, list[tuple[str, str]], Any]:
         headers = self._headers(req)
@@ -242,3 +239,10 @@ class Bound:
     def _headers(self, req: Request) -> list[tuple[str, str]]:
         said = self.app.versions.headers(req.version) if self.app.versions else []
         return [*said, *req.response_headers]
+
+
+def _unexpected(error: Exception) -> errors.Error:
+    """What a client is told of a failure whose words are not for it."""
+    failure = errors.Error('Unexpected API Error. The failure has been logged under the request id of this response.')
+    failure.__cause__ = error
+    return failure

@@ -74,7 +74,7 @@ def failure(error: BaseException) -> bytes:
     Errors of ours travel as they are.  Of any other only the class is told:
     its text may hold what the caller must not see, and is in the worker's log.
     """
-    if not isinstance(error, errors.Error):
+    if not isinstance(error, errors.Error) or not error.told:
         error = errors.Error(f'The worker met an unexpected {type(error).__name__}; its log says more.')
     kinds = [f'{kind.__module__}:{kind.__qualname__}' for kind in type(error).__mro__
              if issubclass(kind, errors.Error)]

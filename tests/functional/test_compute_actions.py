@@ -123,6 +123,19 @@ def test_the_log_says_what_was_done_and_how_it_ended(cloud):
     assert cloud.call('GET', '/servers/none/os-instance-actions').status == 404
 
 
+def test_owners_are_told_of_a_failure_and_administrators_its_very_words(cloud):
+    def download(context, id):
+        raise OSError(2, 'No such file', '/srv/images/of/the/host')
+    cloud.images.download = download
+    id = cloud.server(wait_for='ERROR')
+    [action] = cloud.get(f'/servers/{id}/os-instance-actions')['instanceActions']
+    path = f"/servers/{id}/os-instance-actions/{action['request_id']}"
+    seen = [cloud.show(id)['fault'], action, cloud.get(path, version='2.96')]
+    assert 'FileNotFoundError' in seen[0]['message'] and not any('/srv' in str(each) for each in seen)
+    events = cloud.admin('GET', path, version='2.96').json['instanceAction']['events']
+    assert any('/srv/images' in (event['details'] or '') for event in events)
+
+
 def test_the_log_is_paged_and_outlives_the_server(cloud):
     id = cloud.server(wait_for='ACTIVE')
     cloud.act(id, 'os-stop')

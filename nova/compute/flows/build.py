@@ -87,7 +87,7 @@ def _failed(host: Host, lease: Lease, failure: Exception) -> None:
             host.wiring, lease).request.get('host'):
         abandon(host, lease, failure)
     else:
-        reschedule(host.wiring, lease, host.name, str(failure))
+        reschedule(host.wiring, lease, host.name, errors.told(failure))
 
 
 def abandon(host: Host, lease: Lease, failure: BaseException) -> None:

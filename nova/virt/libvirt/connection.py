@@ -45,6 +45,7 @@ class Refused(errors.Error):
     """Libvirt would not or could not; ``code`` is its VIR_ERR_*."""
 
     message = 'libvirt: {reason}'
+    told = False
 
     @property
     def code(self) -> int:
