@@ -98,7 +98,7 @@ def _check_managed(call: Call) -> None:
 def allowed(call: Call) -> list[str]:
     """The methods that an account takes here."""
     managed = call.app.conf.allow_account_management
-    return sorted(name for name in METHODS if managed or name not in ('PUT', 'DELETE'))
+    return sorted(name for name in (*METHODS, 'OPTIONS') if managed or name not in ('PUT', 'DELETE'))
 
 
 def _write(call: Call, method: str) -> Response:

@@ -120,6 +120,7 @@ def _asked(environ: Environ, app: Any, names: list[str], key: str, source: str, 
     path = text_to_wsgi('/v1/' + '/'.join(names))
     made = make_pre_authed_env(environ, method='HEAD', path=path, source=source)
     made['HTTP_X_BACKEND_ALLOW_RESERVED_NAMES'] = 'true'
+    made.pop('HTTP_ORIGIN', None)      # to answer that, the container's facts would be asked for again
     cache = made.setdefault('swift.infocache', {})
     response = Response.of(app, made)
     response.close()
