@@ -1,4 +1,4 @@
-"""A multipart/form-data body, part by part as it arrives, in a memory that does not depend on its size (RFC 7578)."""
+"""A multipart body (a form, or byte ranges), part by part as it arrives; its size does not matter to memory."""
 
 import re
 from collections.abc import Iterator
@@ -29,8 +29,10 @@ def boundary(content_type: str) -> bytes | None:
 class Part:
     """One part; its body must be read, as far as it is wanted, before the next is asked for."""
 
-    def __init__(self, body: 'Body', headers: dict[str, str]) -> None:
+    def __init__(self, body: 'Body', headers: dict[str, str], raw: bytes) -> None:
         self._body = body
+        #: what stands before its body: boundary and headers
+        self.raw = raw
         #: lower-case names, WSGI strings
         self.headers = headers
         disposition = headers.get('content-disposition', '')
@@ -55,22 +57,28 @@ class Body:
         # the first boundary lacks the line end that is part of all others
         self._buffer = b'\r\n'
         self._ended = False
+        #: the last boundary, once all parts have been read
+        self.tail = b''
 
     def __iter__(self) -> Iterator[Part]:
         self._fill(len(self._mark))
         if not self._buffer.startswith(self._mark):
             raise Malformed('invalid starting boundary')
+        mark = self._mark[2:]
         while True:
             self._buffer = self._buffer[len(self._mark):]
             self._fill(2)
             after, self._buffer = self._buffer[:2], self._buffer[2:]
             if after == b'--':
+                self.tail = mark + after + self._buffer
                 return
             if after != b'\r\n':
                 raise Malformed('invalid boundary')
-            yield Part(self, self._headers())
+            head, headers = self._headers()
+            yield Part(self, headers, mark + after + head)
             while self.read(CHUNK):
                 pass
+            mark = self._mark
 
     def read(self, size: int) -> bytes:
         """Bytes of the present part."""
@@ -86,11 +94,11 @@ class Body:
         piece, self._buffer = self._buffer[:min(size, end)], self._buffer[min(size, end):]
         return piece
 
-    def _headers(self) -> dict[str, str]:
+    def _headers(self) -> tuple[bytes, dict[str, str]]:
         self._fill(2)
         if self._buffer.startswith(b'\r\n'):
             self._buffer = self._buffer[2:]
-            return {}
+            return b'\r\n', {}
         self._fill(HEADERS)
         head, found, rest = self._buffer.partition(b'\r\n\r\n')
         if not found or len(head) > HEADERS or self._mark in head:
@@ -102,7 +110,7 @@ class Body:
             name, colon, value = line.partition(':')
             if colon:
                 headers[name.strip().lower()] = value.strip()
-        return headers
+        return head + b'\r\n\r\n', headers
 
     def _fill(self, size: int) -> None:
         """Have ``size`` bytes in the buffer, or all that there are."""
