@@ -87,9 +87,8 @@ class Identity:
 
     def _renew(self) -> None:
         options = self._options
-        user = {'name': options.username, 'password': options.password,
-                'domain': {'name': options.user_domain_name}}
-        scope = {'project': {'name': options.project_name, 'domain': {'name': options.project_domain_name}}}
+        user = {'name': options.username, 'password': options.password, 'domain': _domain(options, 'user')}
+        scope = {'project': {'name': options.project_name, 'domain': _domain(options, 'project')}}
         response = self._client.request(
             'POST', f'{self._url}/auth/tokens', service='Keystone', idempotent=True,
             json={'auth': {'identity': {'methods': ['password'], 'password': {'user': user}},
@@ -149,3 +148,9 @@ class Identity:
         A streamed body cannot be sent twice, so have the token fresh: call ``token()`` after a refusal.
         """
         return self._ask(method, self.endpoint(type, interface) + path, service=type, **options)
+
+
+def _domain(options: Any, kind: str) -> dict[str, str]:
+    """The domain of our user or project: by its id if there is one (``user_domain_id``), else by its name."""
+    ident = getattr(options, f'{kind}_domain_id', None)
+    return {'id': ident} if ident else {'name': getattr(options, f'{kind}_domain_name')}

@@ -8,8 +8,10 @@ what the authorisation filter makes of them.  An account's holds groups under
 
 import json
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from strata import crypt
 
 #: ways to write ``.r:``
 _REFERRER = frozenset({'.r', '.ref', '.referer', '.referrer'})
@@ -70,6 +72,12 @@ def referrer_allowed(referrer: str | None, rules: Iterable[str]) -> bool:
         if place == '*' or place == host or (place.startswith('.') and host.endswith(place)):
             allowed = not denies
     return allowed
+
+
+def sync_allowed(environ: Mapping[str, Any]) -> bool:
+    """Whether the request comes from another cluster that knows the container's key (see container_sync)."""
+    key, given = environ.get('swift_sync_key'), environ.get('HTTP_X_CONTAINER_SYNC_KEY')
+    return bool(key and given and 'HTTP_X_TIMESTAMP' in environ and crypt.equal(key, given))
 
 
 def parse_account_acl(value: str | None) -> dict[str, list[str]] | None:

@@ -190,7 +190,6 @@ class TempAuth:
             environ['swift_owner'] = environ['reseller_request'] = True
             return self._account_acl(request, container)
         if READER in groups and request.method in READS:
-            environ['reseller_request'] = True
             return None
         if not self._in_required_group(environ, prefix, groups):
             return self._refusal(environ)
@@ -198,7 +197,7 @@ class TempAuth:
             # an account is not for its own users to make or remove
             environ['swift_owner'] = True
             return self._account_acl(request, container)
-        if self._listed(request, groups, obj) or self._synchronised(environ):
+        if self._listed(request, groups, obj) or acl.sync_allowed(environ):
             return None
         level = self._account_level(request, groups)
         if level == 'admin':
@@ -220,11 +219,6 @@ class TempAuth:
         if acl.referrer_allowed(request.headers.get('Referer'), referrers) and (obj or '.rlistings' in allowed):
             return True
         return any(group in allowed for group in groups)
-
-    def _synchronised(self, environ: dict[str, Any]) -> bool:
-        """Whether the request comes from another cluster that knows the container's key."""
-        key, given = environ.get('swift_sync_key'), environ.get('HTTP_X_CONTAINER_SYNC_KEY')
-        return bool(key and given and 'HTTP_X_TIMESTAMP' in environ and crypt.equal(key, given))
 
     def _account_level(self, request: Request, groups: list[str]) -> str | None:
         """The highest that the account's list grants to one of the groups."""

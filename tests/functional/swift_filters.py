@@ -95,5 +95,5 @@ class Authorizing:
 
     @property
     def last(self) -> dict[str, Any]:
-        """The environ that came last."""
-        return self.requests[-1].environ
+        """The environ of the client's last request."""
+        return next(request.environ for request in reversed(self.requests) if 'swift.source' not in request.environ)
