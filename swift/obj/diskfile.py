@@ -14,6 +14,7 @@
 What is found broken is quarantined as soon as it is seen, and is then absent.
 """
 
+import contextlib
 import errno
 import logging
 import os
@@ -170,7 +171,7 @@ class DiskFile:
 
     def _expected_hash(self, name: str) -> str | None:
         names = name.split('/', 3)
-        if len(names) != 4 or names[0] or not all(names):
+        if len(names) != 4 or names[0] or not all(names[1:]):
             return None
         return self.store.hashing.hexdigest(*names[1:])
 
@@ -259,9 +260,9 @@ class DiskFile:
 
     def check_metadata_fits(self, metadata: Mapping[str, str]) -> None:
         """Raises ``MetadataTooLarge`` if the file system cannot hold it beside a file."""
-        size = len(metadatas.dumps(metadata))
-        if size <= 2048:      # every file system that has attributes at all holds that
+        if metadatas.roughly(metadata) <= 2048:      # every file system that has attributes at all holds that
             return
+        size = len(metadatas.dumps(metadata))
         most = self.store.capacity(self.device)
         if most is not None and size > most:
             LOG.warning('%s of %s is refused: %d bytes of metadata, and files of this device hold %d',
@@ -296,12 +297,12 @@ class DiskFile:
 
     def settle(self, file: files.Unnamed, filename: str, *, alone: bool = True) -> None:
         """Put a finished file in its place, durably; remove what it makes obsolete.  Raises ``OSError``."""
-        self.store.committer.commit(file, f'{self.path}/{filename}', alone=alone)
-        try:
-            names = os.listdir(self.path)
-        except FileNotFoundError:      # it was obsolete already, and somebody has removed it
-            names = []
-        if len(names) > 1:
+        changed = self.store.committer.commit(file, f'{self.path}/{filename}', alone=alone)
+        names = [filename]
+        if os.path.dirname(self.path) not in changed:      # else the directory is new
+            with contextlib.suppress(FileNotFoundError):      # what is written was obsolete already
+                names = os.listdir(self.path)
+        if len(names) > 1 or filename.endswith('.ts'):      # a tombstone may be too old to be kept at all
             hashes.clean(self.path, self.store.reclaim_age, names)
         hashes.invalidate(os.path.dirname(self.path))
 

@@ -46,6 +46,11 @@ def dumps(metadata: Mapping[str, str]) -> bytes:
     return b''.join(pieces)
 
 
+def roughly(metadata: Mapping[str, str]) -> int:
+    """At least the bytes that ``dumps`` would make of ASCII metadata, or somewhat more."""
+    return sum(map(len, metadata)) + sum(map(len, metadata.values())) + 7 * len(metadata) + 7
+
+
 def _wire(value: str) -> bytes:
     try:
         return value.encode('latin-1')

@@ -100,5 +100,5 @@ def _update_listing(server: 'ObjectServer', names: 'Names', request: Request, fi
     kind = put.with_swift_bytes(kind, data.get('Content-Type', ''))
     headers = {'X-Size': data['Content-Length'], 'X-Content-Type': kind, 'X-Timestamp': file.data_timestamp.internal,
                'X-Content-Type-Timestamp': typed, 'X-Meta-Timestamp': metadata['X-Timestamp'], 'X-Etag': data['ETag']}
-    put.override(headers, data)
+    put.override(headers, request, data)
     server.updates.container('PUT', names.triple, request, headers, names.device, names.policy)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from strata.wsgi.body import BodyError, BodyTimeout
 from swift import timestamp as timestamps
-from swift.http.headers import title
+from swift.http.headers import header_name, title
 from swift.http.request import Request
 from swift.http.response import HttpError, Response
 from swift.obj import documents
@@ -55,7 +55,7 @@ def put(server: 'ObjectServer', request: Request) -> Response:
     _update_queue(server, names, request, before, expiry, upload.written)
     headers = {'X-Size': metadata['Content-Length'], 'X-Content-Type': metadata['Content-Type'],
                'X-Timestamp': when.internal, 'X-Etag': etag}
-    override(headers, {**request.headers, **footers})
+    override(headers, request, footers)
     server.updates.container('PUT', names.triple, request, headers, names.device, names.policy)
     return Response(201, b'', {'Content-Type': 'text/html; charset=UTF-8', 'Etag': f'"{etag}"'})
 
@@ -150,11 +150,16 @@ def _update_queue(server: 'ObjectServer', names: 'Names', request: Request, befo
         server.updates.expiry('DELETE', old, names.triple, request, names.device, names.policy)
 
 
-def override(headers: dict[str, str], said: Mapping[str, str]) -> None:
-    """Let filters have the say on what a listing shows."""
-    for prefix in (OVERRIDE, SYSMETA_OVERRIDE):
+def override(headers: dict[str, str], request: Request, kept: Mapping[str, str]) -> None:
+    """Let filters have the say on what a listing shows; ``kept``: metadata that came in another way."""
+    said = {}
+    for key in request.environ:
+        if key.startswith(('HTTP_X_BACKEND_CONTAINER_UPDATE_', 'HTTP_X_OBJECT_SYSMETA_CONTAINER_UPDATE_')):
+            said[header_name(key)] = request.environ[key]
+    said.update(kept)
+    for prefix in (OVERRIDE, SYSMETA_OVERRIDE) if said else ():
         for name, value in said.items():
-            if name.lower().startswith(prefix.lower()):
+            if name.startswith(prefix):
                 headers[title('X-' + name[len(prefix):])] = value
 
 

@@ -1,21 +1,56 @@
 """Putting finished files in their places, durably, and many of them with few waits for the disk.
 
-A file's data, then its name, then the directories that hold it are brought to
-disk, in this order.  One ``fsync`` blocks every greenlet, and waits for the
-same journal as the next, so files that are finished at about the same time go
-together: the first of a batch leads it, on a native thread, and one commit of
-the file system's journal serves them all.  A file that comes alone is done at
-once: the hop to a thread costs more than the sync of a fast disk.
+Anywhere: a file's data, then its name, then the directories that hold it are
+brought to disk, in this order.
+
+On file systems with one journal, in which what came first is on disk first (ext4
+with a journal, XFS), one sync does for all of it, and for all files before it:
+
+    data of every file written out -> every file linked -> one fsync of the last
+
+The fsync commits the journal up to that file's link; the commit flushes the
+disk's cache before it is valid, so no name is ever there without its data.
+``tests/functional/test_swift_commit.py`` pulls the plug on both to see it.
+
+A sync blocks every greenlet, so files that are finished at about the same time go
+together; where the disk is slow they go on a native thread.  A file that comes
+alone is done at once: the hop to a thread costs more than the sync of a fast disk.
 """
 
 import os
 import time
+from collections.abc import Iterable
 
 from strata import green
 from swift.storage import files
 
 #: a batch that takes longer than this (seconds) is worth a thread
 SLOW = 0.002
+#: file systems in which an fsync brings all to disk that happened before it
+_ORDERED = frozenset({'xfs', 'tmpfs'})
+
+_known: dict[int, bool] = {}
+
+
+def ordered(device: int) -> bool:
+    """Whether the file system of a device number has one journal for everything."""
+    found = _known.get(device)
+    if found is None:
+        found = _known[device] = _has_journal(f'{os.major(device)}:{os.minor(device)}')
+    return found
+
+
+def _has_journal(number: str) -> bool:
+    try:
+        with open('/proc/self/mountinfo', encoding='utf-8', errors='surrogateescape') as file:
+            kinds = {line.partition(' - ')[2].split()[0] for line in file if line.split()[2] == number}
+    except (OSError, IndexError):
+        return False
+    if kinds == {'ext4'}:
+        # 8 is the inode of a journal within the file system
+        name = os.path.basename(os.path.realpath(f'/sys/dev/block/{number}'))
+        return os.path.exists(f'/proc/fs/jbd2/{name}-8')
+    return bool(kinds) and kinds <= _ORDERED
 
 
 class _Job:
@@ -30,19 +65,20 @@ class _Job:
 
 
 class Committer:
-    """Commits files of one process; ``slow`` overrides what is measured (tests)."""
+    """Commits the files of one process."""
 
     def __init__(self) -> None:
         self._waiting: list[_Job] = []
         self._leading = False
-        #: how long a sync takes here, averaged over the last ones, in seconds
+        #: how long a batch takes here, averaged over the last ones, in seconds
         self.pace = 0.0
 
-    def commit(self, file: files.Unnamed, target: str, *, alone: bool = True) -> None:
-        """Sync ``file``, give it the name ``target``, and sync the directories.
+    def commit(self, file: files.Unnamed, target: str, *, alone: bool = True) -> list[str]:
+        """Give ``file`` the name ``target``; both are on disk when this returns.
 
-        ``alone``: nothing else goes on in this process, so it may block.  Raises
-        ``OSError`` if that failed; the name may then be there or not.
+        ``alone``: nothing else goes on in this process, so it may block.
+        Returns the directories that were given an entry, the file's own first.
+        Raises ``OSError`` if that failed; the name may then be there or not.
         """
         job = _Job(file, target)
         if alone and not self._leading:
@@ -51,10 +87,11 @@ class Committer:
             self._together(job)
         if job.error is not None:
             raise job.error
+        return job.changed
 
     def _measured(self, jobs: list[_Job]) -> None:
         began = time.perf_counter()
-        _perform(jobs)
+        perform(jobs)
         self.pace += (time.perf_counter() - began - self.pace) / 8
 
     def _together(self, job: _Job) -> None:
@@ -68,21 +105,61 @@ class Committer:
             green.sleep(0)      # those who are as far as we are join in
             while self._waiting:
                 batch, self._waiting = self._waiting, []
-                if self.pace > SLOW:
-                    green.native(self._measured, batch)
-                else:
-                    self._measured(batch)
-                for each in batch:
-                    if each.done is not None:
-                        each.done.set()
-                if self._waiting and self.pace <= SLOW:
-                    green.sleep(0)
+                self._lead(batch)
         finally:
             self._leading = False
 
+    def _lead(self, batch: list[_Job]) -> None:
+        try:
+            if self.pace > SLOW:
+                green.native(self._measured, batch)
+            else:
+                self._measured(batch)
+        finally:
+            for each in batch:
+                if each.done is not None:
+                    each.done.set()
+        if self._waiting and self.pace <= SLOW:
+            green.sleep(0)
 
-def _perform(jobs: list[_Job]) -> None:
-    """All of it; no greenlet may be touched here, for this runs on a native thread."""
+
+def perform(jobs: Iterable[_Job]) -> None:
+    """All of it; no greenlet may be touched here, for this may run on a native thread."""
+    groups: dict[int, list[_Job]] = {}
+    for job in jobs:
+        groups.setdefault(os.fstat(job.file.fd).st_dev, []).append(job)
+    for device, group in groups.items():
+        if ordered(device):
+            _with_journal(group)
+        else:
+            _one_by_one(group)
+
+
+def _with_journal(jobs: list[_Job]) -> None:
+    if len(jobs) > 1:
+        for job in jobs:
+            files.begin_writing(job.file.fd)
+    last = None
+    for job in jobs:
+        try:
+            files.await_written(job.file.fd)
+            job.changed = job.file.link(job.target)
+            last = job
+        except OSError as error:
+            job.error = error
+    if last is None:
+        return
+    try:
+        os.fsync(last.file.fd)
+    except OSError as error:
+        for job in jobs:
+            job.error = job.error or error
+
+
+def _one_by_one(jobs: list[_Job]) -> None:
+    if len(jobs) > 1:
+        for job in jobs:
+            files.begin_writing(job.file.fd)
     for job in jobs:
         try:
             os.fsync(job.file.fd)

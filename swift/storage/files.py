@@ -18,11 +18,22 @@ from typing import Any
 _UNKNOWN = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
 KEEP_SIZE = 1
 
-try:
-    _fallocate: Callable[..., int] | None = ctypes.CDLL(None, use_errno=True).fallocate64
-    _fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]     # type: ignore
-except (OSError, AttributeError):
-    _fallocate = None
+#: flags of sync_file_range: begin to write; and wait until all of it is written
+_WRITE, _WRITTEN = 2, 7
+
+
+def _library(name: str, *types: Any) -> Callable[..., int] | None:
+    """A function of the C library that Python has not got; ``None`` where there is none."""
+    try:
+        function: Any = getattr(ctypes.CDLL(None, use_errno=True), name)
+    except (OSError, AttributeError):
+        return None
+    function.argtypes = types
+    return function      # type: ignore[no-any-return]
+
+
+_fallocate = _library('fallocate64', ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+_sync_range = _library('sync_file_range', ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 
 
 class Unnamed:
@@ -171,6 +182,23 @@ def allocate(fd: int, size: int) -> None:
         code = ctypes.get_errno()
         if code not in (errno.EOPNOTSUPP, errno.ENOSYS):
             raise OSError(code, os.strerror(code))
+
+
+def begin_writing(fd: int) -> None:
+    """Have the kernel write a file's data out, without waiting for it."""
+    if _sync_range is not None:
+        _sync_range(fd, 0, 0, _WRITE)
+
+
+def await_written(fd: int) -> None:
+    """Write a file's data out; the disk may still hold it in its cache.  Raises ``OSError``."""
+    if _sync_range is None:
+        os.fdatasync(fd)
+    elif _sync_range(fd, 0, 0, _WRITTEN):
+        code = ctypes.get_errno()
+        if code not in (errno.ESPIPE, errno.ENOSYS, errno.EINVAL):
+            raise OSError(code, os.strerror(code))
+        os.fdatasync(fd)
 
 
 def forget(fd: int, start: int = 0, length: int = 0) -> None:

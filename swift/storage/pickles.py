@@ -2,7 +2,7 @@
 
 A pickle can name any function of the process that reads it.  What lies on a
 disk or comes over the wire is not trusted so far: plain values are built, and
-of named things only the five below, none of which can do more than build one.
+of named things only those below, none of which can do more than build one.
 """
 
 import codecs
@@ -26,6 +26,12 @@ def _encode(text: str, encoding: str = 'latin1') -> bytes:
     return codecs.encode(text, 'latin1')
 
 
+def _empty(*args: Any) -> bytes:
+    if args:
+        raise Unsafe(why='bytes of something')
+    return b''
+
+
 def _reconstructor(kind: type, base: type, state: Any) -> Any:
     if kind is not _Plain or base is not dict:
         raise Unsafe(why='an object of another class')
@@ -35,6 +41,8 @@ def _reconstructor(kind: type, base: type, state: Any) -> Any:
 #: how pickles of protocol 2 and below write bytes, and a dictionary of headers
 KNOWN = {
     ('_codecs', 'encode'): _encode,
+    ('__builtin__', 'bytes'): _empty,
+    ('builtins', 'bytes'): _empty,
     ('copy_reg', '_reconstructor'): _reconstructor,
     ('copyreg', '_reconstructor'): _reconstructor,
     ('__builtin__', 'dict'): dict,
