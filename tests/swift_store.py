@@ -251,6 +251,7 @@ def _shown(request: Request, found: Thing) -> Response:
                'X-Backend-Timestamp': found.timestamp.internal, 'X-Backend-Data-Timestamp': found.timestamp.internal}
     response = Response(200, found.data, headers)
     ignoring = request.headers.get('X-Backend-Ignore-Range-If-Metadata-Present', '').split(',')
+    request = request.copy()
     if any(each.strip() and each.strip() in response.headers for each in ignoring):
         request.headers['Range'] = None
     return response.conditional(request.environ, resolve_is_at(request, response.headers))
