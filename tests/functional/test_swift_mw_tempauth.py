@@ -202,7 +202,8 @@ def test_an_owner_sets_the_accounts_list(cloud, given, kept):
 @pytest.mark.parametrize('given, why', [
     ('{"foo":["x"]}', 'Key "foo" not recognized'), ('{"admin":"x"}', 'Value for key "admin" must be a list'),
     ('[]', "Syntax error in input ('[]')"), ('x', "Syntax error in input ('x')"),
-    ('null', "Syntax error in input ('null')"), ('{"admin":[1]}', 'Elements of "admin" list must be strings'), ('[' * 100000, 'Syntax error')])
+    ('null', "Syntax error in input ('null')"),
+    ('{"admin":[1]}', 'Elements of "admin" list must be strings'), ('[' * 100000, 'Syntax error')])
 def test_what_is_no_account_list_is_refused(cloud, given, why):
     answer = cloud.ask('test:owner', 'POST', ACCOUNT, {'X-Account-Access-Control': given})
     assert answer.status == 400 and why in answer.body.decode()
