@@ -1,5 +1,6 @@
 """Listings as text, JSON and XML."""
 
+import functools
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -20,9 +21,6 @@ OFFERED = ('text/plain', 'application/json', 'application/xml', 'text/xml')
 _NOT_XML = re.compile('[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]')
 
 Entry = dict[str, Any]
-
-#: second -> its beginning of an ISO time; a listing has many rows of few seconds
-_seconds: dict[str, str] = {}
 
 
 def content_type(request: Request) -> str:
@@ -56,18 +54,18 @@ def page(request: Request, most: int, *, paths: bool = True) -> Page:
                 path=params.get('path') if paths else None, reverse=confs.true(params.get('reverse')))
 
 
+@functools.lru_cache(10_000)
+def _second(second: str) -> str:
+    """The beginning of an ISO time; a listing has many rows of few seconds."""
+    return Timestamp(second).isoformat[:20]
+
+
 def iso(stamp: str) -> str:
     """A row's time (the last of several) as listings show it."""
-    if len(stamp) != 16 or stamp[10] != '.':
-        first, _, last = decode(stamp)
-        return (last or first).isoformat
-    second = stamp[:10]
-    begin = _seconds.get(second)
-    if begin is None:
-        if len(_seconds) > 10_000:
-            _seconds.clear()
-        begin = _seconds[second] = Timestamp(second).isoformat[:20]
-    return f'{begin}{stamp[11:]}0'
+    if len(stamp) == 16:
+        return f'{_second(stamp[:10])}{stamp[11:]}0'
+    first, _, last = decode(stamp)
+    return (last or first).isoformat
 
 
 def text(entries: Iterable[Entry]) -> bytes:
