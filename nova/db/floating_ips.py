@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship, selectinload
 
+from nova.db import rows
 from nova.db.base import Base
 from nova.db.networks import Network, Revised
 from nova.db.ports import Port
@@ -46,8 +47,7 @@ class FloatingIp(Base, Revised, Tagged):
 
 def visible(context: Context) -> sa.Select[Any]:
     """Floating IPs the caller may see: its project's; all to an admin."""
-    query = sa.select(FloatingIp)
-    return query if context.is_admin else query.where(FloatingIp.project_id == context.project_id)
+    return rows.owned(FloatingIp, context)
 
 
 def whole() -> list[Any]:
@@ -57,40 +57,33 @@ def whole() -> list[Any]:
 
 def find(tx: Session, context: Context, id: str) -> FloatingIp | None:
     """A visible floating IP with all its body shows, or ``None``."""
-    return tx.scalar(visible(context).where(FloatingIp.id == id).options(*whole())
-                     .execution_options(populate_existing=True))
+    return rows.one(tx, visible(context).where(FloatingIp.id == id), whole())
 
 
 def locked(tx: Session, id: str) -> FloatingIp | None:
     """A floating IP, whole, held until the transaction ends."""
-    return tx.scalar(sa.select(FloatingIp).where(FloatingIp.id == id).options(*whole())
-                     .with_for_update(of=FloatingIp).execution_options(populate_existing=True))
+    return rows.held(tx, FloatingIp, id, whole())
 
 
 def some(tx: Session, *conditions: Any) -> Sequence[FloatingIp]:
     """The floating IPs that meet all conditions, whole."""
-    return tx.scalars(sa.select(FloatingIp).where(*conditions).options(*whole())
-                      .order_by(FloatingIp.created_at, FloatingIp.id)
-                      .execution_options(populate_existing=True)).all()
+    return rows.every(tx, sa.select(FloatingIp).where(*conditions)
+                      .order_by(FloatingIp.created_at, FloatingIp.id), whole())
 
 
 def of_routers(tx: Session, router_ids: Collection[str]) -> dict[str, list[FloatingIp]]:
     """The floating IPs each router carries."""
-    found: dict[str, list[FloatingIp]] = {id: [] for id in router_ids}
-    for floating in tx.scalars(sa.select(FloatingIp).where(FloatingIp.router_id.in_(router_ids))
-                               .order_by(FloatingIp.floating_ip_address)
-                               .execution_options(populate_existing=True)):
-        assert floating.router_id is not None
-        found[floating.router_id].append(floating)
-    return found
+    return _by(tx, FloatingIp.router_id, router_ids)
 
 
 def of_ports(tx: Session, port_ids: Collection[str]) -> dict[str, list[FloatingIp]]:
     """The floating IPs that stand for each port."""
-    found: dict[str, list[FloatingIp]] = {id: [] for id in port_ids}
-    for floating in tx.scalars(sa.select(FloatingIp).where(FloatingIp.port_id.in_(port_ids))
-                               .order_by(FloatingIp.floating_ip_address)
-                               .execution_options(populate_existing=True)):
-        assert floating.port_id is not None
-        found[floating.port_id].append(floating)
+    return _by(tx, FloatingIp.port_id, port_ids)
+
+
+def _by(tx: Session, column: Any, ids: Collection[str]) -> dict[str, list[FloatingIp]]:
+    found: dict[str, list[FloatingIp]] = {id: [] for id in ids}
+    query = sa.select(FloatingIp).where(column.in_(ids)).order_by(FloatingIp.floating_ip_address)
+    for floating in rows.every(tx, query):
+        found[getattr(floating, column.key)].append(floating)
     return found

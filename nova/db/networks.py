@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship, selectinload
 
+from nova.db import rows
 from nova.db.base import Base, Stamped
 from nova.db.tags import Tagged
 from strata import db
@@ -63,20 +64,17 @@ def whole() -> list[Any]:
 
 def find(tx: Session, context: Context, id: str) -> Network | None:
     """A visible network with all its body shows, or ``None``."""
-    return tx.scalar(visible(context).where(Network.id == id).options(*whole())
-                     .execution_options(populate_existing=True))
+    return rows.one(tx, visible(context).where(Network.id == id), whole())
 
 
 def locked(tx: Session, id: str) -> Network | None:
     """A network, held until the transaction ends: what belongs to it changes one caller at a time."""
-    return tx.scalar(sa.select(Network).where(Network.id == id).with_for_update()
-                     .execution_options(populate_existing=True))
+    return rows.held(tx, Network, id)
 
 
 def some(tx: Session, ids: Collection[str]) -> Sequence[Network]:
     """The networks with these ids, whole."""
-    return tx.scalars(sa.select(Network).where(Network.id.in_(ids)).options(*whole())
-                      .execution_options(populate_existing=True)).all()
+    return rows.every(tx, sa.select(Network).where(Network.id.in_(ids)), whole())
 
 
 def bare(tx: Session, ids: Collection[str]) -> Sequence[Network]:

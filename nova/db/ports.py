@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship, selectinload
 
+from nova.db import rows
 from nova.db.base import Base
 from nova.db.networks import Network, Revised
 from nova.db.security_groups import SecurityGroup
@@ -125,14 +126,12 @@ def whole() -> list[Any]:
 
 def find(tx: Session, context: Context, id: str) -> Port | None:
     """A visible port with all its body shows, or ``None``."""
-    return tx.scalar(visible(context).where(Port.id == id).options(*whole())
-                     .execution_options(populate_existing=True))
+    return rows.one(tx, visible(context).where(Port.id == id), whole())
 
 
 def locked(tx: Session, id: str) -> Port | None:
     """A port, whole, held until the transaction ends."""
-    return tx.scalar(sa.select(Port).where(Port.id == id).options(*whole()).with_for_update(of=Port)
-                     .execution_options(populate_existing=True))
+    return rows.held(tx, Port, id, whole())
 
 
 def wired() -> list[Any]:
@@ -142,9 +141,8 @@ def wired() -> list[Any]:
 
 def some(tx: Session, *conditions: Any, load: Sequence[Any] | None = None) -> Sequence[Port]:
     """The ports that meet all conditions, in the order their servers know them by; whole unless ``load`` says less."""
-    return tx.scalars(sa.select(Port).where(*conditions).options(*(whole() if load is None else load))
-                      .order_by(Port.position, Port.created_at, Port.id)
-                      .execution_options(populate_existing=True)).all()
+    return rows.every(tx, sa.select(Port).where(*conditions).order_by(Port.position, Port.created_at, Port.id),
+                      whole() if load is None else load)
 
 
 def of_device(tx: Session, device_ids: Collection[str], load: Sequence[Any] | None = None) -> dict[str, list[Port]]:

@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship, selectinload
 
+from nova.db import rows
 from nova.db.base import Base
 from nova.db.networks import Revised
 from nova.db.ports import GATEWAY, INTERFACE, Address, Port
@@ -45,8 +46,7 @@ class Router(Base, Revised, Tagged):
 
 def visible(context: Context) -> sa.Select[Any]:
     """Routers the caller may see: its project's; all to an admin."""
-    query = sa.select(Router)
-    return query if context.is_admin else query.where(Router.project_id == context.project_id)
+    return rows.owned(Router, context)
 
 
 def whole() -> list[Any]:
@@ -56,21 +56,17 @@ def whole() -> list[Any]:
 
 def find(tx: Session, context: Context, id: str) -> Router | None:
     """A visible router with all its body shows, or ``None``."""
-    return tx.scalar(visible(context).where(Router.id == id).options(*whole())
-                     .execution_options(populate_existing=True))
+    return rows.one(tx, visible(context).where(Router.id == id), whole())
 
 
 def locked(tx: Session, id: str) -> Router | None:
     """A router, held until the transaction ends: its feet change one caller at a time."""
-    return tx.scalar(sa.select(Router).where(Router.id == id).with_for_update()
-                     .execution_options(populate_existing=True))
+    return rows.held(tx, Router, id)
 
 
 def some(tx: Session, *conditions: Any) -> Sequence[Router]:
     """The routers that meet all conditions, whole."""
-    return tx.scalars(sa.select(Router).where(*conditions).options(*whole())
-                      .order_by(Router.created_at, Router.id)
-                      .execution_options(populate_existing=True)).all()
+    return rows.every(tx, sa.select(Router).where(*conditions).order_by(Router.created_at, Router.id), whole())
 
 
 def feet(tx: Session, router_ids: Collection[str]) -> dict[str, list[Port]]:

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship, selectinload
 
+from nova.db import rows
 from nova.db.base import Base
 from nova.db.networks import Revised
 from nova.db.tags import Tagged
@@ -66,14 +67,12 @@ class SecurityGroupRule(Base, Revised):
 
 def visible(context: Context) -> sa.Select[Any]:
     """Groups the caller may see: its project's; all to an admin."""
-    query = sa.select(SecurityGroup)
-    return query if context.is_admin else query.where(SecurityGroup.project_id == context.project_id)
+    return rows.owned(SecurityGroup, context)
 
 
 def visible_rules(context: Context) -> sa.Select[Any]:
     """Rules the caller may see: its project's; all to an admin."""
-    query = sa.select(SecurityGroupRule)
-    return query if context.is_admin else query.where(SecurityGroupRule.project_id == context.project_id)
+    return rows.owned(SecurityGroupRule, context)
 
 
 def whole() -> list[Any]:
@@ -88,20 +87,17 @@ def whole_rule() -> list[Any]:
 
 def find(tx: Session, context: Context, id: str) -> SecurityGroup | None:
     """A visible group with all its body shows, or ``None``."""
-    return tx.scalar(visible(context).where(SecurityGroup.id == id).options(*whole())
-                     .execution_options(populate_existing=True))
+    return rows.one(tx, visible(context).where(SecurityGroup.id == id), whole())
 
 
 def find_rule(tx: Session, context: Context, id: str) -> SecurityGroupRule | None:
     """A visible rule, or ``None``."""
-    return tx.scalar(visible_rules(context).where(SecurityGroupRule.id == id).options(*whole_rule())
-                     .execution_options(populate_existing=True))
+    return rows.one(tx, visible_rules(context).where(SecurityGroupRule.id == id), whole_rule())
 
 
 def some(tx: Session, ids: Collection[str]) -> Sequence[SecurityGroup]:
     """The groups with these ids, whole."""
-    return tx.scalars(sa.select(SecurityGroup).where(SecurityGroup.id.in_(ids)).options(*whole())
-                      .execution_options(populate_existing=True)).all()
+    return rows.every(tx, sa.select(SecurityGroup).where(SecurityGroup.id.in_(ids)), whole())
 
 
 def default(tx: Session, project_id: str) -> SecurityGroup | None:

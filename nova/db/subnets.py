@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, contains_eager, mapped_column, relationship, selectinload
 
+from nova.db import rows
 from nova.db.base import Base
 from nova.db.networks import Network, Revised
 from nova.db.tags import Tagged
@@ -69,14 +70,12 @@ def whole() -> list[Any]:
 
 def find(tx: Session, context: Context, id: str) -> Subnet | None:
     """A visible subnet with all its body shows, or ``None``."""
-    return tx.scalar(visible(context).where(Subnet.id == id).options(*whole())
-                     .execution_options(populate_existing=True))
+    return rows.one(tx, visible(context).where(Subnet.id == id), whole())
 
 
 def some(tx: Session, ids: Collection[str]) -> Sequence[Subnet]:
     """The subnets with these ids, whole."""
-    return tx.scalars(sa.select(Subnet).join(Subnet.network).where(Subnet.id.in_(ids)).options(*whole())
-                      .execution_options(populate_existing=True)).all()
+    return rows.every(tx, sa.select(Subnet).join(Subnet.network).where(Subnet.id.in_(ids)), whole())
 
 
 def of_networks(tx: Session, network_ids: Collection[str]) -> dict[str, list[Subnet]]:

@@ -1,7 +1,5 @@
 """Nothing is oversubscribed: two schedulers, many creates at once, a host that is too small, every database."""
 
-import hashlib
-
 import pytest
 import sqlalchemy as sa
 
@@ -13,24 +11,10 @@ from nova.db.operations import Operation
 from nova.db.servers import Server
 from nova.wiring import Wiring
 from strata import errors, green, rpc
-from strata.context import Context
 from strata.policy import Policy
 from strata.service import Service
 from strata.testing import wait
-
-CALLER = Context(user_id='u', project_id='p', roles=('member',))
-FLAVOR = {'id': '1', 'name': 'm1', 'vcpus': 1, 'ram': 100, 'disk': 1, 'ephemeral': 0, 'swap': 0, 'extra_specs': {}}
-DATA = b'an image' * 100
-IMAGE = {'id': '11111111-1111-4111-8111-111111111111', 'status': 'active', 'disk_format': 'raw', 'size': len(DATA),
-         'container_format': 'bare', 'os_hash_algo': 'sha512', 'os_hash_value': hashlib.sha512(DATA).hexdigest(),
-         'min_ram': 0, 'min_disk': 0}
-
-
-class Images:
-    """An image service with one image."""
-
-    def download(self, context, id):
-        yield DATA
+from tests.stock import CALLER, FLAVOR, IMAGE, Images
 
 
 @pytest.fixture

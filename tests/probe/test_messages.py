@@ -4,8 +4,6 @@ All of nova in this process on the local bus, whose faults are to order; the
 hypervisor and the networks are the fakes.
 """
 
-import hashlib
-
 import pytest
 import sqlalchemy as sa
 
@@ -20,27 +18,13 @@ from nova.db.servers import Server
 from nova.network import networks, subnets
 from nova.wiring import Wiring
 from strata import rpc
-from strata.context import Context
 from strata.db import Database
 from strata.policy import Policy
 from strata.service import Service
 from strata.testing import wait
+from tests.stock import CALLER, FLAVOR, IMAGE, Images
 
 pytestmark = [pytest.mark.probe, pytest.mark.timeout(300)]
-
-CALLER = Context(user_id='u', project_id='p', roles=('member',))
-FLAVOR = {'id': '1', 'name': 'm1', 'vcpus': 1, 'ram': 100, 'disk': 1, 'ephemeral': 0, 'swap': 0, 'extra_specs': {}}
-DATA = b'an image' * 100
-IMAGE = {'id': '11111111-1111-4111-8111-111111111111', 'status': 'active', 'disk_format': 'raw', 'size': len(DATA),
-         'container_format': 'bare', 'os_hash_algo': 'sha512', 'os_hash_value': hashlib.sha512(DATA).hexdigest(),
-         'min_ram': 0, 'min_disk': 0}
-
-
-class Images:
-    """An image service with one image."""
-
-    def download(self, context, id):
-        yield DATA
 
 
 class Cloud:
