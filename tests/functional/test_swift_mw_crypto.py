@@ -121,6 +121,15 @@ def test_metadata_can_be_replaced(cloud):
     assert cloud.ask('POST', **{'X-Object-Meta-': 'x'}).status == 400
 
 
+@pytest.mark.parametrize('metadata', [{'X-Object-Meta-A': 'x' * 257}, {f'X-Object-Meta-{"a" * 129}': 'x'},
+                                      {f'X-Object-Meta-A{number}': 'x' for number in range(91)},
+                                      {'X-Object-Meta-A': '\xff'}])
+def test_limits_of_metadata_hold_although_they_are_encrypted(cloud, metadata):
+    for method, body in (('PUT', b'other'), ('POST', None)):
+        assert cloud.ask(method, body=body, **metadata).status == 400
+    assert cloud.ask('GET').headers['X-Object-Meta-Color'] == 'reddish'
+
+
 def test_an_empty_object_has_nothing_to_hide(cloud):
     answer = cloud.ask('PUT', body=b'', X_Object_Meta_A='secret')
     nothing = hashlib.md5(b'').hexdigest()

@@ -28,7 +28,10 @@ from swift.http import info
 from swift.middleware.crypto.decrypter import Decrypter
 from swift.middleware.crypto.encrypter import Encrypter
 
-OPTIONS = {'disable_encryption': confs.Option(confs.boolean, False, 'write plainly; what is encrypted stays readable')}
+OPTIONS = {
+    'disable_encryption': confs.Option(confs.boolean, False, 'write plainly; what is encrypted stays readable'),
+    'swift_dir': confs.Option(confs.text, '/etc/swift', 'where swift.conf is'),
+}
 
 
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[Any], Decrypter]:

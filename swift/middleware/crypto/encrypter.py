@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any
 
+from swift import constraints
 from swift.http import path as paths
 from swift.http.application import serving
 from swift.http.etags import update_is_at
@@ -24,6 +25,7 @@ class Encrypter:
     def __init__(self, app: Any, conf: Any) -> None:
         self.app = app
         self._idle = conf.disable_encryption
+        self._constraints = constraints.load(conf.swift_dir)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         method = environ['REQUEST_METHOD']
@@ -43,6 +45,8 @@ class Encrypter:
                 self._mask_conditions(request)
             return self.app
         keys = fetch(request.environ)
+        # behind this filter they are no user metadata any more
+        self._constraints.check_metadata(request, 'Object')
         encrypt_metadata(request.environ, keys)
         return self._put(request, keys) if request.method == 'PUT' else self.app
 
@@ -100,8 +104,6 @@ def encrypt_metadata(environ: dict[str, Any], keys: Keys) -> None:
         value = environ[name]
         if not value:
             continue
-        if len(name) == len(_META):
-            raise HttpError(400, 'Metadata name cannot be empty')
         made = 'HTTP_' + ciphers.USER_META_PREFIX.upper().replace('-', '_') + name[len(_META):]
         environ[made] = ciphers.encrypt(value, keys['object'])
         del environ[name]

@@ -1,0 +1,165 @@
+"""Signed addresses, forms, web sites and encryption, all in one pipeline before a whole cluster."""
+
+import hashlib
+import hmac
+import json
+import time
+
+import pytest
+import requests
+
+from strata.testing import wait
+from tests.swift_cluster import Cluster
+
+FILTERS = ('catch_errors gatekeeper healthcheck proxy_logging cache listing_formats tempurl formpost tempauth '
+           'staticweb copy slo dlo keymaster encryption proxy_logging')
+SECRET = 'MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE='
+
+
+@pytest.fixture(scope='module')
+def cluster(tmp_path_factory):
+    with Cluster(tmp_path_factory.mktemp('cluster'), filters=FILTERS,
+                 options={'filter:keymaster': {'encryption_root_secret': SECRET}}) as cluster:
+        yield cluster
+
+
+class User:
+    def __init__(self, cluster):
+        self.cluster, self.url = cluster, cluster.url
+        answer = requests.get(f'{cluster.base}/auth/v1.0', timeout=20,
+                              headers={'X-Auth-User': 'test:tester', 'X-Auth-Key': 'testing'})
+        self.token = {'X-Auth-Token': answer.headers['X-Auth-Token']}
+
+    def ask(self, method, path='', *, headers=None, **more):
+        return requests.request(method, self.url + path, headers={**self.token, **(headers or {})}, timeout=20, **more)
+
+    def anonymous(self, method, path, **more):
+        return requests.request(method, self.url + path, timeout=20, allow_redirects=False, **more)
+
+    def signed(self, method, path, key='akey', prefix=None, headers=None, data=None, **params):
+        soon = int(time.time()) + 60
+        signed = f'prefix:/v1/AUTH_test/{prefix}' if prefix is not None else f'/v1/AUTH_test{path}'
+        params = {'temp_url_sig': hmac.new(key.encode(), f'{method}\n{soon}\n{signed}'.encode(), 'sha256').hexdigest(),
+                  'temp_url_expires': str(soon), **params}
+        if prefix is not None:
+            params['temp_url_prefix'] = prefix.partition('/')[2]
+        return self.anonymous(method, path, params=params, headers=headers, data=data)
+
+
+@pytest.fixture(scope='module')
+def user(cluster):
+    user = User(cluster)
+    assert user.ask('POST', headers={'X-Account-Meta-Temp-URL-Key': 'akey'}).status_code < 300
+    for name, headers in (('/c', {'X-Container-Meta-Temp-URL-Key': 'ckey'}), ('/segments', {}),
+                          ('/site', {'X-Container-Read': '.r:*,.rlistings', 'X-Container-Meta-Web-Index': 'index.html',
+                                     'X-Container-Meta-Web-Error': 'err.html',
+                                     'X-Container-Meta-Web-Listings': 'true'})):
+        assert user.ask('PUT', name, headers=headers).status_code == 201
+    return user
+
+
+def form(user, path, files, key='akey', redirect='', max_size=1000, **more):
+    soon = int(time.time()) + 60
+    message = f'/v1/AUTH_test{path}\n{redirect}\n{max_size}\n5\n{soon}'
+    fields = {'redirect': redirect, 'max_file_size': max_size, 'max_file_count': 5, 'expires': soon,
+              'signature': hmac.new(key.encode(), message.encode(), 'sha256').hexdigest(), **more}
+    parts = [(name, (None, str(value))) for name, value in fields.items()]
+    return user.anonymous('POST', path, files=[*parts, *(('file', (name, data)) for name, data in files)])
+
+
+def test_a_signed_address_writes_and_reads(user):
+    assert user.signed('PUT', '/c/o', data=b'hello').status_code == 201
+    answer = user.signed('GET', '/c/o')
+    assert (answer.status_code, answer.content) == (200, b'hello')
+    assert user.signed('GET', '/c/o', key='ckey').content == b'hello'
+    assert user.signed('HEAD', '/c/o').headers['Content-Length'] == '5'
+    assert user.signed('GET', '/c/o', key='wrong').status_code == user.anonymous('GET', '/c/o').status_code == 401
+    assert user.signed('DELETE', '/c/o').status_code == 204
+    assert user.signed('GET', '/c/o').status_code == 404
+
+
+def test_a_changed_key_ends_its_addresses(user):
+    user.ask('PUT', '/changing', headers={'X-Container-Meta-Temp-URL-Key': 'old'})
+    user.ask('PUT', '/changing/o', data=b'x')
+    assert user.signed('GET', '/changing/o', key='old').status_code == 200
+    user.ask('POST', '/changing', headers={'X-Container-Meta-Temp-URL-Key': 'new'})
+    assert user.signed('GET', '/changing/o', key='old').status_code == 401
+    assert user.signed('GET', '/changing/o', key='new').status_code == 200
+
+
+def test_large_objects_come_by_a_signed_address_as_far_as_its_key_goes(user):
+    user.ask('PUT', '/segments/big/1', data=b'one,')
+    user.ask('PUT', '/segments/big/2', data=b'two')
+    assert user.ask('PUT', '/c/dlo', headers={'X-Object-Manifest': 'segments/big/'}).status_code == 201
+    manifest = [{'path': '/segments/big/1'}, {'path': '/segments/big/2'}]
+    assert user.ask('PUT', '/c/slo?multipart-manifest=put', data=json.dumps(manifest)).status_code == 201
+    for name in ('/c/dlo', '/c/slo'):
+        assert user.ask('GET', name).content == b'one,two'
+        assert user.signed('GET', name).content == b'one,two'
+        assert b'one' not in user.signed('GET', name, key='ckey').content
+    assert user.signed('GET', '/c/slo', **{'multipart-manifest': 'get'}).content == b'one,two'
+
+
+def test_a_form_uploads(user):
+    body = bytes(range(256)) * 1000
+    answer = form(user, '/c/up/', [('a.bin', body), ('b', b'')], redirect='http://h/done', max_size=len(body))
+    assert (answer.status_code, answer.headers['Location']) == (303, 'http://h/done?status=201&message=')
+    assert user.ask('GET', '/c/up/a.bin').content == body
+    assert user.ask('GET', '/c/up/b').content == b''
+
+
+def test_a_form_with_too_large_a_file_leaves_nothing_anywhere(user, cluster):
+    before = len(cluster.files('.data'))
+    assert form(user, '/c/large/', [('a', b'x' * 500_000)], max_size=400_000).status_code == 400
+    assert user.ask('GET', '/c/large/a').status_code == 404
+    wait.until(lambda: len(cluster.files('.data')) == before)
+
+
+def test_a_web_site_is_served(user):
+    for name, body in (('index.html', b'INDEX'), ('404err.html', b'GONE'), ('d/<x>.txt', b'x')):
+        user.ask('PUT', f'/site/{name}', data=body, headers={'Content-Type': 'text/html'})
+    assert user.anonymous('GET', '/site').headers['Location'] == f'{user.url}/site/'
+    assert user.anonymous('GET', '/site/').content == b'INDEX'
+    assert user.anonymous('GET', '/site/d').status_code == 301
+    listing = user.anonymous('GET', '/site/d/')
+    assert listing.status_code == 200 and '&lt;x&gt;.txt' in listing.text
+    missing = user.anonymous('GET', '/site/nope')
+    assert (missing.status_code, missing.content) == (404, b'GONE')
+    assert user.anonymous('HEAD', '/site/nope').status_code == 404
+    assert user.ask('GET', '/site/').text.splitlines()[0] == '404err.html'
+
+
+def test_a_container_that_is_not_public_is_listed_by_a_signed_prefix(user):
+    user.ask('PUT', '/hidden', headers={'X-Container-Meta-Web-Listings': 'true'})
+    for name in ('d/a', 'd/e/b', 'other'):
+        user.ask('PUT', f'/hidden/{name}', data=b'x')
+    assert user.anonymous('GET', '/hidden/d/').status_code == 401
+    page = user.signed('GET', '/hidden/d/', prefix='hidden/d/').text
+    assert 'temp_url_sig=' in page and '>a</a>' in page and 'other' not in page
+
+
+def test_what_is_encrypted_is_read_and_listed_and_not_on_any_disk(user, cluster):
+    body = b'attack at dawn ' * 30_000
+    md5 = hashlib.md5(body).hexdigest()
+    answer = user.ask('PUT', '/c/secret', data=body, headers={'X-Object-Meta-Plan': 'reddish', 'Etag': md5})
+    assert (answer.status_code, answer.headers['Etag']) == (201, md5)
+    assert user.ask('PUT', '/c/secret', data=iter([b'other', b'']), headers={'Etag': md5}).status_code == 422
+    got = user.ask('GET', '/c/secret', headers={'If-Match': md5})
+    assert (got.content, got.headers['Etag'], got.headers['X-Object-Meta-Plan']) == (body, md5, 'reddish')
+    assert user.ask('GET', '/c/secret', headers={'Range': 'bytes=100001-100050'}).content == body[100001:100051]
+    several = user.ask('GET', '/c/secret', headers={'Range': 'bytes=1-20,70000-70100'})
+    assert several.status_code == 206 and body[70000:70101] in several.content
+    assert user.ask('GET', '/c/secret', headers={'If-None-Match': md5}).status_code == 304
+    listed = {entry['name']: entry['hash'] for entry in user.ask('GET', '/c?format=json').json()}
+    assert listed['secret'] == md5
+    assert user.ask('PUT', '/c/copied', headers={'X-Copy-From': 'c/secret'}).status_code == 201
+    assert user.ask('GET', '/c/copied').content == body
+    assert not [path for path in cluster.files('.data') if b'attack' in path.read_bytes()]
+
+
+def test_chunked_uploads_are_encrypted(user):
+    pieces = [b'x' * 70_000, b'y' * 3, b'z' * 200_000]
+    assert user.ask('PUT', '/c/chunked', data=iter(pieces)).status_code == 201
+    assert user.ask('GET', '/c/chunked').content == b''.join(pieces)
+    assert user.ask('PUT', '/c/nothing', data=iter([])).status_code == 201
+    assert user.ask('GET', '/c/nothing').content == b''
