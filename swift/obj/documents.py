@@ -90,11 +90,9 @@ class Documents:
         self._held += data
 
     def _skip_to_mark(self) -> None:
-        while (place := self._held.find(self._mark)) < 0:
-            if len(self._held) > HEADERS:
-                raise HttpError(400, 'invalid starting boundary')
+        while len(self._held) < len(self._mark):
             self._more()
-        if place > 0:
+        if not self._held.startswith(self._mark):
             raise HttpError(400, 'invalid starting boundary')
         self._held = self._held[len(self._mark):]
 

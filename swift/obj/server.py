@@ -8,6 +8,7 @@ Times come with the request (X-Timestamp): what is newer wins, whatever comes fi
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -25,6 +26,7 @@ from swift.policies import Policy
 from swift.storage.errors import Locked, NoSpace, NotMounted
 
 LOG = logging.getLogger(__name__)
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 
 OPTIONS = {
     **store.OPTIONS,
@@ -162,7 +164,8 @@ class ObjectServer:
         known = self._shown.get(name)
         if known is None:
             lower = name.lower()
-            known = name if self.keeps(lower) or lower in self.allowed else ''
+            # other servers may have kept names that HTTP does not allow
+            known = name if (self.keeps(lower) or lower in self.allowed) and _TOKEN.match(name) else ''
             if len(self._shown) < 1000:
                 self._shown[name] = known
         return bool(known)
