@@ -179,4 +179,8 @@ def decode(text: str, explicit: bool = False) -> tuple[Timestamp, Timestamp | No
 
 def valid_delete_at(value: str | int | float) -> int:
     """Whole seconds of an X-Delete-At, cut to the range that ten digits hold; raises ``ValueError``."""
-    return max(0, min(int(float(value)), 9_999_999_999))
+    try:
+        whole = value if isinstance(value, int) else int(float(value))
+    except OverflowError as error:
+        raise ValueError(f'not a time: {value!r}') from error
+    return max(0, min(whole, 9_999_999_999))

@@ -25,7 +25,6 @@ KEPT_BACK = frozenset({
     'HTTP_AUTHORIZATION', 'HTTP_COOKIE', 'HTTP_USER_AGENT', 'HTTP_REFERER', 'HTTP_ACCEPT', 'HTTP_ACCEPT_ENCODING',
     'HTTP_X_NEWEST',
 })
-PASSED = {'HTTP_X_TRANS_ID': 'X-Trans-Id', 'HTTP_X_OPENSTACK_REQUEST_ID': 'X-Openstack-Request-Id'}
 #: how storage servers log us
 AGENT = 'proxy-server %d'
 TEXT = {'Content-Type': 'text/plain; charset=UTF-8'}
@@ -106,10 +105,12 @@ class Call:
 
     def read_headers(self) -> Headers:
         """Of a request that reads."""
-        headers = self.basics()
-        for key, value in self.environ.items():
-            if key in ASKED or key.startswith('HTTP_X_BACKEND_'):
-                headers[header_name(key)] = value
+        headers, environ = self.basics(), self.environ
+        for key in ASKED.intersection(environ):
+            headers[header_name(key)] = environ[key]
+        for key in environ:
+            if key.startswith('HTTP_X_BACKEND_'):
+                headers[header_name(key)] = environ[key]
         return headers
 
     def meta_headers(self, *names: str) -> Headers:

@@ -143,7 +143,7 @@ def _write_headers(call: Call, policy: Policy, count: int) -> list[Headers]:
     part, nodes = app.container_ring.get_nodes(call.account, call.container)
     update_targets(headers, 'Container', part, nodes, least)
     delete_at = call.environ.get('HTTP_X_DELETE_AT')
-    if delete_at is not None:
+    if delete_at is not None and call.req.method != 'DELETE':
         account, name = expiry_queue(app, call.account, call.container, call.obj, int(delete_at))
         part, nodes = app.container_ring.get_nodes(account, name)
         update_targets(headers, 'Delete-At', part, nodes, least)
