@@ -44,7 +44,7 @@ class InternalClient:
 
         Raises ``errors.Invalid`` for a conf file that cannot be used.
         """
-        self.app = app or pipeline.load(conf)
+        self.app = app or pipeline.load(conf, complete=False)
         self.agent = agent
         self.tries = tries
 
@@ -72,14 +72,12 @@ class InternalClient:
         raise Unexpected(method, path, response)
 
     def _once(self, method: str, path: str, headers: Mapping[str, Any], body: Any) -> Response:
-        whole = body if isinstance(body, bytes) else None
-        request = Request.blank(path, method=method, headers=headers, body=whole)
-        if body is not None and whole is None:
-            body.seek(0)
-            request.environ['wsgi.input'] = body
-            if not request.environ.get('CONTENT_LENGTH'):
-                request.environ.pop('CONTENT_LENGTH', None)
-                request.environ['HTTP_TRANSFER_ENCODING'] = 'chunked'
+        if body is None or isinstance(body, bytes):
+            return Request.blank(path, method=method, headers=headers, body=body).respond(self.app)
+        body.seek(0)
+        request = Request.blank(path, method=method, headers=headers, environ={'wsgi.input': body})
+        if not request.environ.get('CONTENT_LENGTH'):
+            request.environ['HTTP_TRANSFER_ENCODING'] = 'chunked'
         return request.respond(self.app)
 
     def path(self, account: str, container: str | None = None, obj: str | None = None) -> str:

@@ -51,15 +51,16 @@ REQUIRED = (
 )
 
 
-def load(path: str, name: str = 'main') -> Any:
+def load(path: str, name: str = 'main', *, complete: bool = True) -> Any:
     """The application of a conf file (or directory of them): ``[pipeline:main]`` or ``[app:main]``.
 
+    ``complete``: put in the filters that a proxy for clients cannot do without.
     Raises ``errors.Invalid`` naming the file for what cannot be loaded; what a
     filter finds wrong with its options comes through as it is.
     """
     parser = confs.parse(path)
     _resolve(parser, path)
-    if parser.has_section(f'pipeline:{name}'):
+    if complete and parser.has_section(f'pipeline:{name}'):
         section = f'pipeline:{name}'
         parser.set(section, 'pipeline', ' '.join(_complete(parser, parser.get(section, 'pipeline').split())))
     with tempfile.NamedTemporaryFile('w', suffix='.conf', encoding='utf-8', errors='surrogateescape') as file:
