@@ -9,8 +9,10 @@ from swift.http.request import Request
 #: of an object's headers, what makes it what it is, beside its metadata
 CARRIED = ('Content-Type', 'Content-Encoding', 'Content-Disposition', 'Content-Language', 'Cache-Control', 'Expires',
            'X-Object-Manifest', 'X-Delete-At', 'X-Robots-Tag')
-#: system metadata that tells of stored bytes and so cannot go with others
-BOUND = ('x-object-sysmeta-slo-', 'x-object-sysmeta-container-update-override-')
+#: system metadata that tells of stored bytes, or of this very object, and so cannot go with others
+BOUND = ('x-object-sysmeta-slo-', 'x-object-sysmeta-container-update-override-', 'x-object-sysmeta-symlink-',
+         'x-object-sysmeta-versions-symlink', 'x-object-sysmeta-symloop-extend',
+         'x-object-sysmeta-allow-reserved-names')
 META = ('x-object-meta-', 'x-object-sysmeta-', 'x-object-transient-sysmeta-')
 
 
