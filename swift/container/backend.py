@@ -196,7 +196,10 @@ def _row_item(row: listing.Row) -> Item:
 
 
 def merged(old: Item, new: Item) -> Item | None:
-    """What two rows of one object come to; ``None`` if the old one says it all already."""
+    """What two rows of one object come to; ``None`` if the old one says it all already.
+
+    Three rows come to the same in any order, unless somebody changed metadata after the object was deleted.
+    """
     if old['created_at'] == new['created_at'] and old['deleted'] == new['deleted']:
         return None
     old_times, new_times = _times(old), _times(new)

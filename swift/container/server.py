@@ -9,7 +9,6 @@ from swift.conf import Option
 from swift.container.backend import ContainerBroker
 from swift.container.sync_to import Realms
 from swift.db import render
-from swift.db.broker import TooMuchMetadata
 from swift.db.errors import DatabaseExists, DatabaseMissing
 from swift.db.server import HTML, PLAIN, DatabaseServer
 from swift.http import HttpError, Request, Response
@@ -203,10 +202,7 @@ class ContainerServer(DatabaseServer):
         if not metadata:
             return
         before = broker.metadata().get(SYNC_TO, ['', ''])[0] if SYNC_TO in metadata else None
-        try:
-            broker.update_metadata(metadata, limited=True)
-        except TooMuchMetadata as error:
-            raise HttpError(400, str(error), PLAIN) from error
+        self.save_metadata(broker, metadata)
         if before is not None and before != metadata[SYNC_TO][0]:
             broker.set_sync_points(-1, -1)
 

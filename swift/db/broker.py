@@ -33,8 +33,6 @@ Item = dict[str, Any]
 
 #: how long a reader waits for those who append before it answers without what waits
 STALE_AFTER = 0.1
-#: metadata names that count for the limits
-MAX_META_COUNT, MAX_META_SIZE = 90, 4096
 
 
 class TooMuchMetadata(ValueError):
@@ -144,9 +142,12 @@ class Broker:
             except sqlite3.Error as error:
                 if connections.is_corrupt(error):
                     self.quarantine(str(error))
-                if migrated or not self._migrate(error):
-                    raise
-                migrated = True
+                if not migrated and self._migrate(error):
+                    migrated = True
+                    continue
+                if str(error) in [f'no such table: {name}' for name in (self.stat, self.stat_table, self.table)]:
+                    self.quarantine(str(error))
+                raise
 
     def _migrate(self, error: sqlite3.Error) -> bool:
         """Bring a database of an older Swift up to date if that explains the error; whether it did."""
@@ -354,10 +355,11 @@ class Broker:
         """Name -> [value, time]; removed ones have an empty value."""
         return self.reading(lambda connection: _metadata(self._info(connection)))
 
-    def update_metadata(self, updates: Mapping[str, Iterable[str]], *, limited: bool = False) -> None:
+    def update_metadata(self, updates: Mapping[str, Iterable[str]], *,
+                        limits: tuple[int, int] | None = None) -> None:
         """Take over newer values; an empty one removes.
 
-        ``limited``: raise ``TooMuchMetadata`` if the user's then exceeds what is allowed.
+        ``limits``: how many the user's may be then, and how many bytes; raises ``TooMuchMetadata``.
         """
         if not updates:
             return
@@ -371,8 +373,8 @@ class Broker:
                     metadata[name] = [value, stamp]
                     changed = True
             if changed:
-                if limited:
-                    _check_metadata(metadata, self.kind)
+                if limits is not None:
+                    _check_metadata(metadata, self.kind, *limits)
                 _write_metadata(connection, self.stat_table, metadata)
         self.writing(change)
 
@@ -494,17 +496,17 @@ def _write_metadata(connection: sqlite3.Connection, table: str, metadata: Mappin
     connection.execute(f'UPDATE {table} SET metadata = ?', (orjson.dumps(metadata).decode('utf-8'),))  # noqa: S608
 
 
-def _check_metadata(metadata: Mapping[str, Iterable[str]], kind: str) -> None:
+def _check_metadata(metadata: Mapping[str, Iterable[str]], kind: str, most: int, most_bytes: int) -> None:
     prefix = f'x-{kind}-meta-'
     count = size = 0
     for name, (value, _) in metadata.items():
         if value and name.lower().startswith(prefix):
             count += 1
-            size += len(name) - len(prefix) + len(value)
-    if count > MAX_META_COUNT:
-        raise TooMuchMetadata(f'Too many metadata items; max {MAX_META_COUNT}')
-    if size > MAX_META_SIZE:
-        raise TooMuchMetadata(f'Total metadata too large; max {MAX_META_SIZE}')
+            size += len(name.encode('utf-8')) - len(prefix) + len(value.encode('utf-8'))
+    if count > most:
+        raise TooMuchMetadata(f'Too many metadata items; max {most}')
+    if size > most_bytes:
+        raise TooMuchMetadata(f'Total metadata too large; max {most_bytes}')
 
 
 def _make_directories(path: str) -> None:

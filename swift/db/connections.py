@@ -34,13 +34,19 @@ CORRUPT = ('malformed', 'not a database', 'corrupt', 'disk i/o error')
 
 
 def connect(path: str) -> sqlite3.Connection:
-    """Open a database file, made if it is missing; transactions are begun by hand."""
+    """Open a database file, made if it is missing; transactions are begun by hand.
+
+    Raises ``sqlite3.OperationalError`` if others hold it.
+    """
     connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, cached_statements=128,
                                  check_same_thread=False)
     connection.create_function('chexor', 3, chexor, deterministic=True)
-    connection.execute('PRAGMA synchronous = FULL')
-    connection.execute('PRAGMA temp_store = MEMORY')
-    connection.execute('PRAGMA cache_size = -1024')
+    try:
+        for setting in ('synchronous = FULL', 'temp_store = MEMORY', 'cache_size = -1024'):
+            connection.execute(f'PRAGMA {setting}')
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
@@ -104,8 +110,8 @@ def read(connections: Connections, path: str, query: Callable[[sqlite3.Connectio
     """Run queries in one read transaction; raises ``DatabaseBusy``, ``DatabaseMissing`` or what SQLite raises."""
     deadline = time.monotonic() + patience
     while True:
-        connection = connections.get(path)
         try:
+            connection = connections.get(path)
             with green.no_switch('a read of a database'):
                 connection.execute('BEGIN')
                 try:
@@ -125,8 +131,8 @@ def write(connections: Connections, path: str, change: Callable[[sqlite3.Connect
     """
     deadline = time.monotonic() + patience
     while True:
-        connection = connections.get(path)
         try:
+            connection = connections.get(path)
             with green.no_switch('a write to a database'):
                 connection.execute('BEGIN IMMEDIATE')
                 try:

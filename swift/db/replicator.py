@@ -77,7 +77,7 @@ class Replicator:
         self.conf = conf
         self.ring = ring
         self.devices = Devices(conf.devices, mount_check=conf.mount_check)
-        self.here = walk.Here(conf.bind_ip, conf.bind_port)
+        self.here = here.Here(conf.bind_ip, conf.bind_port)
         self.connections = connections.Connections()
         self.pool = backend.Pool(connect_timeout=conf.conn_timeout)
         self.counts: collections.Counter[str] = collections.Counter()
@@ -110,7 +110,7 @@ class Replicator:
 
     def _found(self, devices: Iterable[str] | None,
                partitions: Iterable[str] | None) -> Iterator[tuple[Device, int, str]]:
-        for device in walk.local_devices(self.ring, self.here, devices):
+        for device in here.local_devices(self.ring, self.here, devices):
             try:
                 root = self.devices.path(device['device'])
             except NotMounted as error:

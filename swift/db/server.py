@@ -172,7 +172,8 @@ class DatabaseServer:
     def save_metadata(self, broker: Broker, metadata: dict[str, tuple[str, str]]) -> None:
         """Merge it into the database; raises ``HttpError`` 400 when the user's becomes too much."""
         try:
-            broker.update_metadata(metadata, limited=True)
+            broker.update_metadata(metadata, limits=(
+                self.constraints.max_meta_count, self.constraints.max_meta_overall_size))
         except TooMuchMetadata as error:
             raise HttpError(400, str(error), PLAIN) from error
 
