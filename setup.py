@@ -14,6 +14,7 @@ COMMANDS = {
     'glance-api': 'glance.cmd.api', 'glance-registry': 'glance.cmd.registry',
     'glance-manage': 'glance.cmd.manage',
     'swift-ring-builder': 'swift.cli.ring_builder', 'swift-init': 'swift.cli.init',
+    'swift-object-replicator': 'swift.cmd.object_replicator',
     'swift-object-info': 'swift.cli.info:object_info', 'swift-account-info': 'swift.cli.info:account_info',
     'swift-container-info': 'swift.cli.info:container_info',
     'swift-dispersion-populate': 'swift.cli.dispersion:populate',

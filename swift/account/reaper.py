@@ -28,6 +28,7 @@ from swift.ring.hashing import HashPath
 from swift.ring.ring import Ring
 from swift.storage.devices import Devices
 from swift.storage.errors import NotMounted
+from swift.storage.here import Here, local_devices
 from swift.timestamp import Timestamp
 
 LOG = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class AccountReaper(Daemon):
         super().__init__(conf)
         self.hashing = HashPath.load(os.path.join(self.conf.swift_dir, 'swift.conf'))
         self.devices = Devices(self.conf.devices, mount_check=self.conf.mount_check)
-        self.here = here.Here(self.conf.bind_ip, self.conf.bind_port)
+        self.here = Here(self.conf.bind_ip, self.conf.bind_port)
         self.policies = Policies.load(self.conf.swift_dir)
         self.rings = {name: Ring(self.conf.swift_dir, self.hashing, name=name) for name in ('account', 'container')}
         self.connections = connections.Connections(8)
@@ -65,7 +66,7 @@ class AccountReaper(Daemon):
         """One sweep over all account databases of this host."""
         started = time.time()
         self.counts.clear()
-        for device in here.local_devices(self.rings['account'], self.here, limits.get('devices')):
+        for device in local_devices(self.rings['account'], self.here, limits.get('devices')):
             try:
                 root = self.devices.path(device['device'])
             except NotMounted as error:

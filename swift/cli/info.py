@@ -169,6 +169,9 @@ def database_lines(kind: str, path: str, args: argparse.Namespace) -> Iterator[s
     for index, counts in sorted(policies.items()):
         told = ', '.join(f'{key} {value}' for key, value in counts.items())
         yield f'  {named.get(index, "unknown")} ({index}): {told}'
+    waiting = _waiting(f'{path}.pending')
+    if waiting:
+        yield f'  Updates that wait in its .pending file, and are not counted here: {waiting}'
     yield from _database_metadata(title, info)
     yield from places(args.swift_dir, kind, f'{kind}s', (account, container))
 
@@ -198,6 +201,15 @@ def _database(kind: str, path: str) -> tuple[dict[str, Any], dict[int, dict[str,
         raise Unreadable(f'{path} holds no {kind}')
     return info, {row['storage_policy_index']: {key: row[key] for key in row.keys()      # noqa: SIM118
                                                 if key != 'storage_policy_index'} for row in rows}
+
+
+def _waiting(path: str) -> int:
+    """How many updates a server has taken and not yet brought into the database."""
+    try:
+        with open(path, 'rb') as file:
+            return file.read().count(b':')
+    except OSError:
+        return 0
 
 
 def _deleted(kind: str, info: Mapping[str, Any]) -> bool:

@@ -30,6 +30,7 @@ from swift.db.broker import Broker, Item
 from swift.db.errors import DatabaseCorrupt, DatabaseMissing
 from swift.storage.devices import Devices
 from swift.storage.errors import NotMounted
+from swift.storage.here import Here, local_devices
 from swift.timestamp import Timestamp
 
 LOG = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ class Replicator:
         self.conf = conf
         self.ring = ring
         self.devices = Devices(conf.devices, mount_check=conf.mount_check)
-        self.here = here.Here(conf.bind_ip, conf.bind_port)
+        self.here = Here(conf.bind_ip, conf.bind_port)
         self.connections = connections.Connections()
         self.pool = backend.Pool(connect_timeout=conf.conn_timeout)
         self.counts: collections.Counter[str] = collections.Counter()
@@ -110,7 +111,7 @@ class Replicator:
 
     def _found(self, devices: Iterable[str] | None,
                partitions: Iterable[str] | None) -> Iterator[tuple[Device, int, str]]:
-        for device in here.local_devices(self.ring, self.here, devices):
+        for device in local_devices(self.ring, self.here, devices):
             try:
                 root = self.devices.path(device['device'])
             except NotMounted as error:

@@ -18,7 +18,7 @@ import contextlib
 import errno
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Self
 
 from swift import timestamp as timestamps
@@ -163,13 +163,14 @@ class DiskFile:
             raise self.quarantine('the metadata lacks the name or the time')
         if self.name is None:
             self.name = name
-            if self._expected_hash(name) != self.hash:
+            if self.expected_hash(name) != self.hash:
                 raise self.quarantine(f'the hash of {name} is not its place')
         elif self.name != name:
             LOG.error('%s holds %s, not %s', self.path, name, self.name)
             raise Collision(name=name)
 
-    def _expected_hash(self, name: str) -> str | None:
+    def expected_hash(self, name: str) -> str | None:
+        """Where an object of this name belongs; ``None`` if it is no name of one."""
         names = name.split('/', 3)
         if len(names) != 4 or names[0] or not all(names[1:]):
             return None
@@ -283,6 +284,10 @@ class DiskFile:
         """Keep that the object was deleted.  Raises ``NoSpace`` or ``OSError``."""
         self._write_empty(f'{timestamp.internal}.ts', {'X-Timestamp': timestamp.internal}, alone=alone)
 
+    def install_empty(self, filename: str, metadata: Mapping[str, str], *, alone: bool = True) -> None:
+        """Keep a ``.meta`` or ``.ts`` of another replica as it is there.  Raises as ``write_metadata``."""
+        self._write_empty(filename, metadata, alone=alone)
+
     def _write_empty(self, filename: str, metadata: Mapping[str, str], *, alone: bool) -> None:
         assert self.name is not None
         try:
@@ -329,6 +334,15 @@ class DiskFile:
         if files.remove_empty(self.path):
             files.remove_empty(os.path.dirname(self.path))
         hashes.invalidate(os.path.dirname(self.path))
+
+    def discard(self, names: Iterable[str]) -> None:
+        """Remove these files, which are where they belong by now, and what is left empty."""
+        for name in names:
+            files.remove(f'{self.path}/{name}')
+        if files.remove_empty(self.path):
+            files.remove_empty(os.path.dirname(self.path))
+        if files.is_directory(os.path.dirname(os.path.dirname(self.path))):
+            hashes.invalidate(os.path.dirname(self.path))
 
     def translated(self, error: OSError) -> Exception:
         """``NoSpace`` for a disk that is full, else the error itself."""

@@ -2,6 +2,7 @@
 
     /device/partition/account/container/object     GET HEAD PUT POST DELETE
     /device/partition[/suffix-suffix...]           REPLICATE
+    /device/partition[/hash/file]                  SSYNC
     *                                              OPTIONS
 
 Times come with the request (X-Timestamp): what is newer wins, whatever comes first.
@@ -19,7 +20,7 @@ from swift import constraints as limits
 from swift.conf import Option
 from swift.http.request import Request
 from swift.http.response import HttpError, Response, render
-from swift.obj import download, post, put, remove, replicate, store
+from swift.obj import download, post, put, receiver, remove, replicate, store
 from swift.obj.errors import MetadataTooLarge
 from swift.obj.updates import Updates
 from swift.policies import Policy
@@ -86,7 +87,8 @@ class ObjectServer:
         self._shown: dict[str, str | None] = {}
         verbs: dict[str, Callable[[Any, Request], Response]] = {
             'GET': download.get, 'HEAD': download.head, 'PUT': put.put, 'POST': post.post,
-            'DELETE': remove.delete, 'REPLICATE': replicate.replicate, 'OPTIONS': options}
+            'DELETE': remove.delete, 'REPLICATE': replicate.replicate, 'SSYNC': receiver.ssync,
+            'OPTIONS': options}
         only = self.conf.replication_server
         self.verbs = {name: verb for name, verb in verbs.items()
                       if only is None or name == 'OPTIONS' or (name in REPLICATION) == only}

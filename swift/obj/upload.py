@@ -96,13 +96,16 @@ class Upload:
         ``metadata`` has X-Timestamp, Content-Length and ETag; the name is added.
         ``alone``: nothing else goes on in this process.  Raises ``MetadataTooLarge``, ``NoSpace`` or ``OSError``.
         """
+        self.install(f'{Timestamp(metadata["X-Timestamp"]).internal}.data', metadata, alone=alone)
+
+    def install(self, filename: str, metadata: Mapping[str, str], *, alone: bool = True) -> None:
+        """As ``finish``, under the name that the file has at another replica."""
         file = self.file
         assert file.name is not None
-        timestamp = Timestamp(metadata['X-Timestamp'])
         try:
             metadatas.write(self._unnamed.fd, {**metadata, 'name': file.name}, file.device)
             # a large one has much to wait for
-            file.settle(self._unnamed, f'{timestamp.internal}.data', alone=alone and self.written < LARGE)
+            file.settle(self._unnamed, filename, alone=alone and self.written < LARGE)
             if self.written > file.store.conf.keep_cache_size:
                 files.forget(self._unnamed.fd)
         except OSError as error:

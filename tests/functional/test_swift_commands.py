@@ -75,8 +75,8 @@ def test_object_info_tells_what_a_file_holds_and_whether_it_is_sound(filled, cap
 
 
 @pytest.mark.parametrize('command, end, lines', [
-    (info.account_info, 'accounts', ['Path: /AUTH_test', '  Deleted: False', '  Container Count: 1']),
-    (info.container_info, 'containers', ['Path: /AUTH_test/c', '  Storage Policy: gold (0)', '  Object Count: 1',
+    (info.account_info, 'accounts', ['Path: /AUTH_test', '  Deleted: False', '  Bytes Used: 0']),
+    (info.container_info, 'containers', ['Path: /AUTH_test/c', '  Storage Policy: gold (0)',
                                          '  X-Container-Meta-Colour: red']),
 ])
 def test_database_info_tells_what_a_database_says_of_the_whole(filled, capsys, command, end, lines):
@@ -84,6 +84,13 @@ def test_database_info_tells_what_a_database_says_of_the_whole(filled, capsys, c
     assert command([str(path), '-d', str(filled.swift_dir)]) == 0
     said = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line not in said] == []
+
+
+def test_database_info_counts_what_waits(filled, capsys):
+    path = next(path for path in filled.files('.db') if 'containers' in str(path))
+    path.with_name(path.name + '.pending').write_bytes(b':eA==:eQ==')
+    info.container_info([str(path), '-d', str(filled.swift_dir)])
+    assert 'not counted here: 2' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('command', [info.object_info, info.account_info, info.container_info])
