@@ -8,7 +8,7 @@
 The newest of ``.data`` and ``.ts`` counts, and a ``.meta`` that is newer.  The
 content type has a time of its own: where two POSTs crossed, one ``.meta`` may
 count for the metadata and an older one for the type.  All other files of these
-kinds are obsolete, and may be removed by anybody.
+kinds, and older files of any kind, are obsolete and may be removed by anybody.
 """
 
 import time
@@ -35,17 +35,15 @@ class Entry:
 
 
 def parse(name: str) -> Entry | None:
-    """The file of a name; ``None`` for one that says nothing about the object."""
+    """The file of a name; ``None`` for one that has no time."""
     stem, _, kind = name.rpartition('.')
     try:
-        if kind in ('data', 'ts', 'durable'):
-            return Entry(name, Timestamp(stem), '.' + kind)
         if kind == 'meta':
             when, typed, _ = timestamps.decode(stem, explicit=True)
             return Entry(name, when, '.meta', typed)
+        return Entry(name, Timestamp(stem), '.' + kind)
     except ValueError:
-        pass
-    return None
+        return None
 
 
 class OnDisk:
@@ -87,6 +85,7 @@ def examine(names: Iterable[str]) -> OnDisk:
     """What these files of one directory mean."""
     found = OnDisk()
     metas: list[Entry] = []
+    others: list[Entry] = []
     for name in names:
         entry = parse(name)
         if entry is None:
@@ -97,8 +96,10 @@ def examine(names: Iterable[str]) -> OnDisk:
             found.data = _newer(found, found.data, entry)
         elif entry.extension == '.ts':
             found.tombstone = _newer(found, found.tombstone, entry)
-        else:
+        elif entry.extension == '.durable':     # of releases that marked an object so
             found.obsolete.append(name)
+        else:
+            others.append(entry)
     data, tombstone = found.data, found.tombstone
     if data is not None and tombstone is not None:
         loser = data if tombstone.timestamp >= data.timestamp else tombstone
@@ -109,6 +110,9 @@ def examine(names: Iterable[str]) -> OnDisk:
             found.tombstone = None
     if metas:
         _choose(found, metas)
+    if others:
+        base = found.data or found.tombstone
+        found.obsolete += [each.name for each in others if base is not None and each.timestamp <= base.timestamp]
     return found
 
 

@@ -47,6 +47,9 @@ CASES = [
     ('1.data 3-1.meta 3.meta', '1.data 3-1.meta', '3.meta 1.data 2_ctype'),
     ('1.data 3+0.meta 3.meta 3-1.meta', '1.data 3+0.meta', '3.meta 1.data 3_ctype'),
     ('1.durable 1.data', '1.data', '1.data'),
+    ('1.junk 2.junk 2.data 3.junk', '2.data 3.junk', '2.data'),
+    ('1.junk 2.junk 2.ts 3.junk', '2.ts 3.junk', '2.ts'),
+    ('1.junk 2.meta', '1.junk 2.meta', ''),
 ]
 
 
@@ -85,7 +88,7 @@ def test_tombstones_and_what_waits_for_data_are_reclaimed_after_a_week(tmp_path,
 def test_files_of_others_are_left_alone_and_do_not_count(tmp_path):
     place = tmp_path / 'abc' / ('0' * 29 + 'abc')
     place.mkdir(parents=True)
-    strange = ['junk', f'{BASE}.00000.foo', f'.{BASE}.00000.data.abcdef', f'{BASE}.00000#2.data', 'x.meta',
+    strange = ['junk', f'{BASE + 1}.00000.foo', f'.{BASE}.00000.data.abcdef', f'{BASE}.00000#2.data', 'x.meta',
                '1+2+3+4.meta']
     for each in [*strange, f'{BASE}.00000.data']:
         (place / each).touch()
