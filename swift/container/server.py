@@ -7,7 +7,7 @@ from strata import errors
 from swift import conf as confs
 from swift.conf import Option
 from swift.container.backend import ContainerBroker
-from swift.container.sync_to import Realms
+from swift.realms import Realms
 from swift.db import render
 from swift.db.errors import DatabaseExists, DatabaseMissing
 from swift.db.server import HTML, PLAIN, DatabaseServer

@@ -77,7 +77,8 @@ def referrer_allowed(referrer: str | None, rules: Iterable[str]) -> bool:
 def sync_allowed(environ: Mapping[str, Any]) -> bool:
     """Whether the request comes from another cluster that knows the container's key (see container_sync)."""
     key, given = environ.get('swift_sync_key'), environ.get('HTTP_X_CONTAINER_SYNC_KEY')
-    return bool(key and given and 'HTTP_X_TIMESTAMP' in environ and crypt.equal(key, given))
+    timed = 'HTTP_X_TIMESTAMP' in environ or 'HTTP_X_BACKEND_INBOUND_X_TIMESTAMP' in environ
+    return bool(key and given and timed and crypt.equal(key, given))
 
 
 def parse_account_acl(value: str | None) -> dict[str, list[str]] | None:

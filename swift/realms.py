@@ -1,6 +1,7 @@
-"""Where a container may be synchronised to: X-Container-Sync-To, checked before it is kept."""
+"""Realms: clusters that synchronise containers with each other, as container-sync-realms.conf names them."""
 
 import configparser
+import hmac
 import os
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -18,6 +19,25 @@ class Realms:
         """Names are in upper case; ``keys``: realm -> (key, second key)."""
         self.endpoints = dict(endpoints)
         self.keys = dict(keys)
+
+    def key(self, realm: str) -> str | None:
+        """What requests within a realm are signed with."""
+        return self.keys.get(realm.upper(), ('', ''))[0] or None
+
+    def all_keys(self, realm: str) -> list[str]:
+        """What they may be signed with: the second key is one that is being replaced."""
+        return [key for key in self.keys.get(realm.upper(), ('', '')) if key]
+
+    def endpoint(self, realm: str, cluster: str) -> str | None:
+        """A cluster's address, with the API version and a slash at its end."""
+        return self.endpoints.get((realm.upper(), cluster.upper()))
+
+    def info(self, current: tuple[str, str] | None = None) -> dict[str, dict[str, dict[str, dict[str, bool]]]]:
+        """What ``/info`` tells; ``current`` is (realm, cluster) of this one."""
+        told: dict[str, dict[str, dict[str, dict[str, bool]]]] = {realm: {'clusters': {}} for realm in self.keys}
+        for realm, cluster in self.endpoints:
+            told[realm]['clusters'][cluster] = {'current': True} if (realm, cluster) == current else {}
+        return told
 
     @classmethod
     def load(cls, swift_dir: str) -> 'Realms':
@@ -69,3 +89,9 @@ class Realms:
         if (realm, cluster) not in self.endpoints:
             return f'No cluster endpoint for {realm!r} {cluster!r}'
         return None
+
+
+def sign(method: str, path: str, timestamp: str, nonce: str, realm_key: str, user_key: str) -> str:
+    """The published signature of a request of container-sync; ``path`` is quoted."""
+    message = '\n'.join((method, path, timestamp, nonce, user_key)).encode('utf-8', 'surrogateescape')
+    return hmac.new(realm_key.encode('utf-8'), message, 'sha1').hexdigest()
