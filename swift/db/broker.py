@@ -31,6 +31,9 @@ LOG = logging.getLogger(__name__)
 Value = TypeVar('Value')
 Item = dict[str, Any]
 
+#: of all databases of this process
+SYNCS = pending.Syncs()
+
 #: how long a reader waits for those who append before it answers without what waits
 STALE_AFTER = 0.1
 
@@ -178,8 +181,9 @@ class Broker:
                 raise DatabaseMissing(path=self.path)
             if pending.size(self.pending_path) > pending.CAP:
                 pending.drain(self.pending_path, lambda rows: self._merge_pending([*rows, row]))
-            else:
-                pending.append(self.pending_path, row)
+                return
+            appended = pending.append(self.pending_path, row)
+        SYNCS.finish(appended)
 
     def commit_pending(self) -> None:
         """Bring what waits into the database."""

@@ -10,11 +10,14 @@ be read (a write cut short by a crash was never acknowledged) is left out.
 
 import base64
 import contextlib
+import errno
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from strata import green
 from swift.db.errors import DatabaseBusy
 from swift.storage import locks, pickles
 from swift.storage.errors import Locked
@@ -23,6 +26,8 @@ LOG = logging.getLogger(__name__)
 
 #: bytes after which rows go into the database at once
 CAP = 131_072
+#: seconds after which a sync is worth a thread
+SLOW = 0.002
 
 Row = tuple[Any, ...]
 
@@ -66,15 +71,80 @@ def size(path: str) -> int:
         return 0
 
 
-def append(path: str, row: Row, *, sync: bool = True) -> None:
-    """Add a row; it is on disk when this returns.  The caller holds the lock."""
+def append(path: str, row: Row) -> int:
+    """Add a row; the caller holds the lock.  Returns the open file, for ``Syncs.finish``."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         os.write(descriptor, encode(row))
-        if sync:
-            os.fdatasync(descriptor)
-    finally:
+    except BaseException:
         os.close(descriptor)
+        raise
+    return descriptor
+
+
+class _Round:
+    """One sync, and those who wait for it."""
+
+    __slots__ = ('done', 'error')
+
+    def __init__(self) -> None:
+        self.done = green.Event()
+        self.error: OSError | None = None
+
+
+class Syncs:
+    """Brings appended rows to disk.
+
+    A sync blocks every greenlet, which a fast disk makes not worth avoiding.
+    Where it is slow it runs on a native thread, and those who append to one
+    file meanwhile share the next.
+    """
+
+    def __init__(self, slow: float = SLOW) -> None:
+        self.slow = slow
+        #: how long a sync takes here, averaged over the last ones, in seconds
+        self.pace = 0.0
+        self._next: dict[tuple[int, int], _Round] = {}
+        self._running: dict[tuple[int, int], _Round] = {}
+
+    def finish(self, descriptor: int) -> None:
+        """Close a file whose content is on disk then; raises ``OSError``."""
+        try:
+            if self.pace < self.slow:
+                self._sync(os.fdatasync, descriptor)
+            else:
+                self._together(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _sync(self, sync: Callable[[int], None], descriptor: int) -> None:
+        began = time.perf_counter()
+        sync(descriptor)
+        self.pace += (time.perf_counter() - began - self.pace) / 16
+
+    def _together(self, descriptor: int) -> None:
+        found = os.fstat(descriptor)
+        key = found.st_dev, found.st_ino
+        joined = self._next.get(key)
+        if joined is not None:      # it has not begun, so it will bring our row along
+            joined.done.wait()
+            if joined.error is not None:
+                raise joined.error
+            return
+        mine = self._next[key] = _Round()
+        try:
+            while key in self._running:
+                self._running[key].done.wait()
+            self._running[key] = self._next.pop(key)
+            self._sync(lambda number: green.native(os.fdatasync, number), descriptor)
+        except BaseException as error:
+            mine.error = error if isinstance(error, OSError) else OSError(errno.EINTR, 'a sync was given up')
+            raise
+        finally:
+            for rounds in (self._next, self._running):
+                if rounds.get(key) is mine:
+                    del rounds[key]
+            mine.done.set()
 
 
 def drain(path: str, merge: Callable[[list[Row]], None]) -> int:
