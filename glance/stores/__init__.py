@@ -9,7 +9,7 @@ from glance.stores.interface import Store
 from strata import errors
 
 #: kinds of store that [glance_store] stores may name
-KINDS = {'file': 'glance.stores.file:FileStore'}
+KINDS = {'file': 'glance.stores.file:FileStore', 'swift': 'glance.stores.swift:SwiftStore'}
 
 
 def load(conf: cfg.ConfigOpts) -> Mapping[str, Store]:

@@ -10,12 +10,23 @@ from glance.stores import KINDS, load
 from glance.stores.interface import CHUNK, Full, Missing
 from strata import clock, errors
 from strata import conf as configuration
+from tests.functional.keystone_cloud import keystone_template  # noqa: F401
+from tests.swift_cloud import ObjectStore
+
+
+@pytest.fixture(scope='module')
+def object_store(keystone_template, tmp_path_factory):  # noqa: F811
+    made = ObjectStore(keystone_template, tmp_path_factory.mktemp('objects'))
+    yield made
+    made.close()
 
 
 @pytest.fixture(params=sorted(KINDS))
 def store(request, tmp_path):
-    conf = configuration.load('glance-api', OPTIONS, [], files=[], state_path=str(tmp_path),
-                              glance_store__stores=[request.param], glance_store__default_store=request.param)
+    options = {'glance_store__stores': [request.param], 'glance_store__default_store': request.param}
+    if request.param == 'swift':
+        options = request.getfixturevalue('object_store').glance
+    conf = configuration.load('glance-api', OPTIONS, [], files=[], state_path=str(tmp_path), **options)
     return load(conf)[request.param]
 
 
