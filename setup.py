@@ -14,7 +14,7 @@ COMMANDS = {
     'glance-api': 'glance.cmd.api', 'glance-registry': 'glance.cmd.registry',
     'glance-manage': 'glance.cmd.manage',
     'swift-ring-builder': 'swift.cli.ring_builder', 'swift-init': 'swift.cli.init',
-    'swift-object-replicator': 'swift.cmd.object_replicator',
+    'swift-object-replicator': 'swift.cmd.object_replicator', 'swift-object-expirer': 'swift.cmd.object_expirer',
     'swift-object-info': 'swift.cli.info:object_info', 'swift-account-info': 'swift.cli.info:account_info',
     'swift-container-info': 'swift.cli.info:container_info',
     'swift-dispersion-populate': 'swift.cli.dispersion:populate',
@@ -79,9 +79,11 @@ setup(
     ],
     extras_require={
         'libvirt': ['libvirt-python>=9'],
+        # users' own domains before an object store (the filter cname_lookup)
+        'cname': ['dnspython>=2.6,<3'],
         # no pytest-xdist: its workers hang once the interpreter is patched
         'test': ['pytest>=8.2', 'pytest-timeout>=2.3', 'hypothesis>=6.100',
-                 'ruff>=0.8', 'mypy>=1.11', 'lxml>=5.2'],
+                 'ruff>=0.8', 'mypy>=1.11', 'lxml>=5.2', 'dnspython>=2.6,<3'],
         # driven by the tests from an environment of their own, as users do
         'clients': ['python-openstackclient>=8'],
     },

@@ -95,7 +95,7 @@ LONG: dict[str, str] = {
 NAMELESS = {'utils', 'util', 'helpers', 'common', 'misc'}
 
 #: import name -> distribution, where metadata is no help
-OPTIONAL = {'libvirt', 'libvirt_qemu'}
+OPTIONAL = {'libvirt', 'libvirt_qemu', 'dns'}
 
 
 def sources(*packages):
