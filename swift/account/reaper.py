@@ -153,7 +153,8 @@ class AccountReaper(Daemon):
         refused: errors.Error | None = None
         for node in nodes:
             try:
-                fields, entries = self.direct.listing(node, part, account, container, marker=marker, limit=PAGE)
+                fields, entries = self.direct.listing(node, part, account, container, marker=marker, limit=PAGE,
+                                                      headers={'X-Backend-Allow-Reserved-Names': 'true'})
                 return [entry['name'] for entry in entries], int(fields.get('x-backend-storage-policy-index') or 0)
             except errors.Error as error:
                 if not (isinstance(error, Refused) and error.code == 404):
@@ -193,7 +194,7 @@ def _containers(broker: AccountBroker) -> Iterator[str]:
     """The names of all containers, page by page."""
     marker = ''
     while True:
-        rows = broker.list_containers(Page(PAGE, marker=marker))
+        rows = broker.list_containers(Page(PAGE, marker=marker, reserved=True))
         if not rows:
             return
         for row in rows:

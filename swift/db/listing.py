@@ -15,11 +15,16 @@ Row = tuple[Any, ...]
 #: names of a subdirectory that are passed over one by one before the search jumps
 NEAR = 8
 HIGHEST = '\U0010ffff'
+#: the least name that is not reserved
+FIRST = '\x01'
 
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-    """What is asked for; ``path`` (not ``None``) asks for what lies right below it, and no subdirectories."""
+    """What is asked for; ``path`` (not ``None``) asks for what lies right below it, and no subdirectories.
+
+    ``reserved``: names that begin with NUL, the cluster's own, are shown too.
+    """
 
     limit: int
     marker: str = ''
@@ -28,6 +33,7 @@ class Page:
     delimiter: str = ''
     path: str | None = None
     reverse: bool = False
+    reserved: bool = False
 
     def settled(self) -> 'Page':
         """With a path turned into prefix and delimiter."""
@@ -78,7 +84,9 @@ class _Bounds:
     def __init__(self, page: Page) -> None:
         low, high = (page.end_marker, page.marker) if page.reverse else (page.marker, page.end_marker)
         self.above, self.above_too = low, False
-        if page.prefix and page.prefix > low:
+        if not page.reserved and low < FIRST:
+            self.above, self.above_too = FIRST, True
+        if page.prefix and page.prefix > self.above:
             self.above, self.above_too = page.prefix, True
         self.below: str | None = high or None
         if page.prefix:

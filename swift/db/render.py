@@ -51,7 +51,8 @@ def page(request: Request, most: int, *, paths: bool = True) -> Page:
             raise HttpError(412, f'Maximum limit is {most}')
     return Page(limit, marker=params.get('marker', ''), end_marker=params.get('end_marker', ''),
                 prefix=params.get('prefix', ''), delimiter=params.get('delimiter', ''),
-                path=params.get('path') if paths else None, reverse=confs.true(params.get('reverse')))
+                path=params.get('path') if paths else None, reverse=confs.true(params.get('reverse')),
+                reserved=confs.true(request.headers.get('X-Backend-Allow-Reserved-Names')))
 
 
 @functools.lru_cache(10_000)

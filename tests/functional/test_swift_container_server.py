@@ -213,6 +213,22 @@ def test_listings_in_text_and_xml(node):
     assert answer.headers['content-type'] == 'text/xml; charset=utf-8'
 
 
+def test_names_that_begin_with_nul_are_the_clusters_own(node):
+    hidden = '/sda1/3/AUTH_a/%00versions%00c'
+    allowed = {'X-Backend-Allow-Reserved-Names': 'true'}
+    assert node.container('PUT', hidden, at(1)).status == node.container('PUT', C, at(1)).status == 201
+    for path, status in ((f'{hidden}/%00o%00v1', 201), (f'{hidden}/o', 400), (f'{hidden}/mid%00dle', 400),
+                         (f'{C}/%00o', 400), (f'{C}/mid%00dle', 400), (f'{C}/o', 201)):
+        assert node.container('PUT', path, {**OBJECT, **at(2)}).status == status, path
+    assert node.container('GET', hidden).status == 204
+    assert node.container('GET', hidden, allowed).body == b'\x00o\x00v1\n'
+    assert node.container('GET', f'{hidden}?prefix=%00o%00&reverse=on', allowed).body == b'\x00o\x00v1\n'
+    assert node.container('GET', f'{hidden}?prefix=%00&delimiter=%00&format=json', allowed).json == [
+        {'subdir': '\x00o\x00'}]
+    assert node.container('GET', f'{hidden}?prefix=%00').status == 204
+    assert node.container('HEAD', hidden).headers['x-container-object-count'] == '1'
+
+
 def test_headers_of_head_and_get(node):
     node.container('PUT', C, at(1.5))
     put(node, 'o')

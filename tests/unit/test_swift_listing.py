@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from swift.db import listing
 from swift.db.listing import Page, after
 
-LETTERS = st.sampled_from(['a', 'b', '/', '-', '0', '\ud7ff', '\ue000', '\U0010ffff', 'é'])
+LETTERS = st.sampled_from(['\0', '\x01', 'a', 'b', '/', '-', '0', '\ud7ff', '\ue000', '\U0010ffff', 'é'])
 NAMES = st.text(LETTERS, min_size=1, max_size=6)
 TEXT = st.one_of(st.just(''), st.text(LETTERS, max_size=4))
-DELIMITERS = st.sampled_from(['', '/', '-', '--', '/a', 'é', '\U0010ffff'])
+DELIMITERS = st.sampled_from(['', '\0', '/', '-', '--', '/a', 'é', '\U0010ffff'])
 
 PAGES = st.builds(Page, limit=st.integers(0, 12), marker=TEXT, end_marker=TEXT, prefix=TEXT, delimiter=DELIMITERS,
-                  path=st.one_of(st.none(), st.sampled_from(['', 'a', 'a/', 'a/b', '/'])), reverse=st.booleans())
+                  path=st.one_of(st.none(), st.sampled_from(['', 'a', 'a/', 'a/b', '/'])), reverse=st.booleans(),
+                  reserved=st.booleans())
 
 
 def key(name):
@@ -29,6 +30,8 @@ def naive(names, page):
     found = []
     for name in sorted(names, key=key, reverse=page.reverse):
         if not name.startswith(page.prefix) or key(name) <= key(low) or (high and key(name) >= key(high)):
+            continue
+        if name.startswith('\0') and not page.reserved:
             continue
         rest = name[len(page.prefix):]
         place = rest.find(page.delimiter) if page.delimiter else -1
@@ -68,11 +71,12 @@ def test_a_page_is_what_reading_all_names_gives(names, page):
 @given(names=st.sets(NAMES, max_size=40), page=PAGES.filter(lambda page: page.limit and page.path is None))
 def test_pages_follow_each_other_without_gap_or_repetition(names, page):
     connection = table(names)
-    whole = read(connection, Page(10_000, prefix=page.prefix, delimiter=page.delimiter, reverse=page.reverse))
+    whole = read(connection, Page(10_000, prefix=page.prefix, delimiter=page.delimiter, reverse=page.reverse,
+                                  reserved=page.reserved))
     found, marker = [], ''
     while True:
         some = read(connection, Page(page.limit, marker=marker, prefix=page.prefix, delimiter=page.delimiter,
-                                     reverse=page.reverse))
+                                     reverse=page.reverse, reserved=page.reserved))
         if not some:
             break
         found += some
