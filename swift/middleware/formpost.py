@@ -2,7 +2,7 @@
 
     [filter:formpost]
     use = egg:swift#formpost
-    allowed_digests = sha256 sha512
+    allowed_digests = sha1 sha256 sha512
 
 The form's address is a container, or a prefix in it, to which the names of the
 files are appended.  The signature is over ``PATH\\nREDIRECT\\nMAX_FILE_SIZE\\n
@@ -31,7 +31,8 @@ VALUE = 4096
 #: fields that are no files
 FIELDS = 100
 
-OPTIONS = {'allowed_digests': confs.Option(confs.words, signatures.DEFAULT, 'algorithms of signatures')}
+# sha1, which old pages sign with, is not refused as it is for addresses: a form opens nothing to readers
+OPTIONS = {'allowed_digests': confs.Option(confs.words, list(signatures.ALGORITHMS), 'algorithms of signatures')}
 
 
 class FormPost:
