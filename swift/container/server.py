@@ -7,12 +7,12 @@ from strata import errors
 from swift import conf as confs
 from swift.conf import Option
 from swift.container.backend import ContainerBroker
-from swift.realms import Realms
 from swift.db import render
 from swift.db.errors import DatabaseExists, DatabaseMissing
 from swift.db.server import HTML, PLAIN, DatabaseServer
 from swift.http import HttpError, Request, Response
 from swift.http.path import quote
+from swift.realms import Realms
 from swift.timestamp import Timestamp
 
 LOG = logging.getLogger(__name__)
