@@ -7,7 +7,8 @@ only (``BUSY_MS``), and what is still locked is asked again after other
 greenlets had their turn.  Nothing switches greenlets inside a transaction.
 
 The journal mode stays DELETE, as Swift's: whoever finds the file finds all of
-it.  ``synchronous = FULL``: what is acknowledged is on disk.
+it.  ``synchronous = EXTRA``: a commit is on disk when it returns; with FULL the
+journal's removal is not, and after a power cut would take the commit back.
 """
 
 import collections
@@ -42,7 +43,7 @@ def connect(path: str) -> sqlite3.Connection:
                                  check_same_thread=False)
     connection.create_function('chexor', 3, chexor, deterministic=True)
     try:
-        for setting in ('synchronous = FULL', 'temp_store = MEMORY', 'cache_size = -1024'):
+        for setting in ('synchronous = EXTRA', 'temp_store = MEMORY', 'cache_size = -1024'):
             connection.execute(f'PRAGMA {setting}')
     except sqlite3.Error:
         connection.close()

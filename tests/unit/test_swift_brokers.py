@@ -239,6 +239,12 @@ def test_a_database_appears_whole_and_once(container, connections, tmp_path):
     assert sorted(os.listdir(container.directory)) == ['.lock', os.path.basename(container.path)]
 
 
+def test_a_commit_is_on_disk_with_the_removal_of_its_journal(container):
+    settings = [container.reading(lambda connection, name=name: connection.execute(f'PRAGMA {name}').fetchone()[0])
+                for name in ('synchronous', 'journal_mode')]
+    assert settings == [3, 'delete']
+
+
 def test_a_database_that_is_gone_says_so(container):
     container.info()
     assert container.remove()
