@@ -17,6 +17,7 @@ import urllib.parse
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from strata.wsgi.body import BodyError, ClientDisconnected
 from swift import conf as confs
 from swift.http import info
 from swift.http.application import serving
@@ -56,6 +57,8 @@ class FormPost:
             return self._upload(request, multipart.Body(request.input, mark))
         except multipart.Malformed as error:
             raise wrong(str(error)) from error
+        except BodyError as error:
+            raise HttpError(499 if isinstance(error, ClientDisconnected) else error.status) from error
 
     def _upload(self, request: Request, body: Iterable[multipart.Part]) -> Response:
         fields: dict[str, bytes] = {}

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import socket
 import time
 
 import pytest
@@ -12,7 +13,7 @@ from strata.testing import wait
 from tests.swift_cluster import Cluster
 
 FILTERS = ('catch_errors gatekeeper healthcheck proxy_logging cache listing_formats tempurl formpost tempauth '
-           'staticweb copy slo dlo keymaster encryption proxy_logging')
+           'staticweb copy slo dlo symlink keymaster encryption proxy_logging')
 SECRET = 'MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE='
 
 
@@ -115,6 +116,18 @@ def test_a_form_with_too_large_a_file_leaves_nothing_anywhere(user, cluster):
     wait.until(lambda: len(cluster.files('.data')) == before)
 
 
+def test_a_client_that_goes_away_in_a_form_stores_nothing(user, cluster, caplog):
+    before = len(cluster.files('.data'))
+    mark = b'--m\r\nContent-Disposition: form-data; name="a"\r\n\r\nsome'
+    with socket.create_connection(('127.0.0.1', cluster.proxy.port)) as sock:
+        sock.sendall(b'POST /v1/AUTH_test/c/gone/ HTTP/1.1\r\nHost: h\r\nContent-Length: 900000\r\n'
+                     b'Content-Type: multipart/form-data; boundary=m\r\n\r\n' + mark)
+        sock.shutdown(socket.SHUT_WR)
+        assert b' 4' in sock.makefile('rb').readline()
+    assert len(cluster.files('.data')) == before
+    assert 'Traceback' not in caplog.text
+
+
 def test_a_web_site_is_served(user):
     for name, body in (('index.html', b'INDEX'), ('404err.html', b'GONE'), ('d/<x>.txt', b'x')):
         user.ask('PUT', f'/site/{name}', data=body, headers={'Content-Type': 'text/html'})
@@ -163,3 +176,33 @@ def test_chunked_uploads_are_encrypted(user):
     assert user.ask('GET', '/c/chunked').content == b''.join(pieces)
     assert user.ask('PUT', '/c/nothing', data=iter([])).status_code == 201
     assert user.ask('GET', '/c/nothing').content == b''
+
+
+def test_links_to_encrypted_objects_are_read(user):
+    user.ask('PUT', '/c/target', data=b'target')
+    md5 = hashlib.md5(b'target').hexdigest()
+    assert user.ask('PUT', '/c/link', headers={'X-Symlink-Target': 'c/target'}).status_code == 201
+    assert user.ask('PUT', '/c/hard', headers={'X-Symlink-Target': 'c/target',
+                                               'X-Symlink-Target-Etag': md5}).status_code == 201
+    for name in ('/c/link', '/c/hard'):
+        answer = user.ask('GET', name, headers={'If-Match': md5})
+        assert (answer.status_code, answer.content) == (200, b'target')
+    listed = {entry['name']: entry for entry in user.ask('GET', '/c?format=json').json()}
+    assert listed['hard']['symlink_etag'] == md5 and listed['link']['symlink_path'].endswith('/c/target')
+
+
+def test_large_objects_are_encrypted_and_found_in_listings(user):
+    for number, body in enumerate((b'a' * 70_000, b'b' * 30)):
+        user.ask('PUT', f'/segments/enc/{number}', data=body)
+    whole = b'a' * 70_000 + b'b' * 30
+    manifest = [{'path': f'/segments/enc/{number}', 'etag': hashlib.md5(body).hexdigest(), 'size_bytes': len(body)}
+                for number, body in enumerate((whole[:70_000], whole[70_000:]))]
+    made = user.ask('PUT', '/c/encslo?multipart-manifest=put', data=json.dumps(manifest))
+    assert made.status_code == 201
+    assert user.ask('GET', '/c/encslo', headers={'If-Match': made.headers['Etag']}).content == whole
+    assert user.ask('GET', '/c/encslo', headers={'Range': 'bytes=69990-70005'}).content == whole[69990:70006]
+    assert user.ask('GET', '/c/encslo', headers={'If-None-Match': made.headers['Etag']}).status_code == 304
+    [entry] = user.ask('GET', '/c?format=json&prefix=encslo').json()
+    assert (entry['bytes'], entry['slo_etag']) == (len(whole), made.headers['Etag'])
+    got = user.ask('GET', '/c/encslo?multipart-manifest=get').json()
+    assert [each['hash'] for each in got] == [each['etag'] for each in manifest]
