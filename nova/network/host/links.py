@@ -1,7 +1,7 @@
 """Links, addresses and routes of one namespace: look first, then change only what differs.
 
-A ``Links`` wraps one netlink socket.  The socket belongs to the namespace it was opened in, so the
-links of another namespace are reached without entering it again.
+A ``Links`` wraps netlink sockets.  They belong to the namespace they were opened in, so the links of
+another namespace are reached without entering it again.
 """
 
 import contextlib
@@ -18,7 +18,8 @@ from typing import Any
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from nova.network.host import namespaces
+from nova.network.host import dump, namespaces
+from nova.network.host.dump import Link
 from strata import errors
 
 #: routes we made carry this origin, so that those of the kernel and the administrator are left alone
@@ -27,21 +28,6 @@ _SKIP_STATISTICS = 8
 
 _TUNSETIFF, _TUNSETPERSIST, _TUNSETOWNER = 0x400454ca, 0x400454cb, 0x400454cc
 _TAP_WITHOUT_PI = 0x1002
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Link:
-    """What we care about in a network device."""
-
-    index: int
-    name: str
-    kind: str | None
-    master: int | None
-    up: bool
-    mtu: int
-    mac: str
-    alias: str | None
-    details: dict[str, Any]
 
 
 def _link(message: Any) -> Link:
@@ -59,17 +45,19 @@ def opened(namespace: str | None = None) -> Iterator['Links']:
     """The links of a namespace by its name, or of the one the thread is in."""
     with namespaces.entered(namespace) if namespace else contextlib.nullcontext():
         netlink = IPRoute()
+        raw = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
     try:
-        yield Links(netlink)
+        yield Links(netlink, raw)
     finally:
         netlink.close()
+        raw.close()
 
 
 class Links:
     """The links of one namespace."""
 
-    def __init__(self, netlink: IPRoute) -> None:
-        self._netlink = netlink
+    def __init__(self, netlink: IPRoute, raw: socket.socket) -> None:
+        self._netlink, self._raw = netlink, raw
 
     def find(self, name: str) -> Link | None:
         """The link of that name, or None."""
@@ -81,13 +69,12 @@ class Links:
             raise
 
     def all(self) -> list[Link]:
-        return [_link(message) for message in self._netlink.link('dump', ext_mask=_SKIP_STATISTICS)]
+        """Every link, without the details of its kind."""
+        return dump.links(self._raw)
 
     def members(self, bridge: Link) -> list[Link]:
-        """The links enslaved to a bridge."""
-        dump = self._netlink.link('dump', master=bridge.index, ext_mask=_SKIP_STATISTICS)
-        # kernels before 4.6 do not filter
-        return [link for link in map(_link, dump) if link.master == bridge.index]
+        """The links enslaved to a bridge; of the details of their kinds only a tap's owner."""
+        return dump.links(self._raw, bridge.index)
 
     def remove(self, name: str) -> None:
         """Delete a link; one already gone is a success."""
