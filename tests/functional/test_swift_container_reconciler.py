@@ -1,0 +1,101 @@
+"""Objects that were written under the wrong storage policy come to the right one."""
+
+import contextlib
+import json
+import urllib.error
+import urllib.request
+
+import pytest
+
+from swift.direct import Direct, Refused
+from tests.swift_cluster import Cluster
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    with Cluster(tmp_path / 'cluster', policies=('gold', 'silver')) as made:
+        yield made
+
+
+def ask(cluster, method, path, body=None, **headers):
+    request = urllib.request.Request(cluster.url + path, body, {
+        name.replace('_', '-'): value for name, value in headers.items()}, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read(), dict(answer.headers)
+    except urllib.error.HTTPError as error:
+        return error.code, error.read(), dict(error.headers)
+
+
+def split_brain(cluster):
+    """A container made as gold on one replica and, a moment later, as silver on the other two."""
+    direct = Direct()
+    part, nodes = cluster.ring('container').get_nodes('AUTH_test', 'c')
+    for node, policy, when in zip(nodes, (0, 1, 1), ('1700000000.00000', '1700000001.00000', '1700000001.00000')):
+        direct.put(node, part, 'AUTH_test', 'c', headers={'X-Timestamp': when,
+                                                          'X-Backend-Storage-Policy-Index': policy})
+    direct.close()
+    return nodes
+
+
+def stray(cluster, name, body=b'data', method='PUT', when=None):
+    """An object of the container as if it were silver's."""
+    direct = Direct()
+    part, nodes = cluster.ring('object-1').get_nodes('AUTH_test', 'c', name)
+    listing_part, listings = cluster.ring('container').get_nodes('AUTH_test', 'c')
+    for node, listing in zip(nodes, listings):
+        # a tombstone for what is not there says 404, and is kept
+        with contextlib.suppress(Refused):
+            direct.request(node, part, method, 'AUTH_test', 'c', name, body=body if method == 'PUT' else None, headers={
+                'X-Timestamp': when or '1700000002.00000', 'X-Backend-Storage-Policy-Index': 1,
+                'Content-Type': 'text/plain', 'X-Object-Meta-Colour': 'red',
+                'X-Container-Host': f'{listing["ip"]}:{listing["port"]}', 'X-Container-Device': listing['device'],
+                'X-Container-Partition': listing_part}).close()
+    direct.close()
+
+
+def settle(cluster):
+    for _ in range(3):
+        cluster.run_once('container-replicator')
+    cluster.run_once('container-updater')
+    daemon = cluster.daemon('container-reconciler', cluster.nodes[0])
+    daemon.run_once()
+    return daemon.stats
+
+
+def held(cluster, datadir):
+    return [path for path in cluster.files('.data') if f'/{datadir}/' in str(path)]
+
+
+def test_a_stray_object_is_moved_whole_and_once(cluster):
+    split_brain(cluster)
+    stray(cluster, 'o')
+    stats = settle(cluster)
+    assert (stats['moved'], stats['retry']) == (1, 0)
+    status, body, headers = ask(cluster, 'GET', '/c/o')
+    assert (status, body) == (200, b'data')
+    assert (headers['X-Object-Meta-Colour'], headers['Content-Type']) == ('red', 'text/plain')
+    assert len(held(cluster, 'objects')) == 3 and not held(cluster, 'objects-1')
+    assert settle(cluster)['considered'] == 0
+    assert [each['name'] for each in json.loads(ask(cluster, 'GET', '/c?format=json')[1])] == ['o']
+
+
+def test_what_a_client_wrote_later_stays(cluster):
+    split_brain(cluster)
+    for _ in range(3):
+        cluster.run_once('container-replicator')
+    assert ask(cluster, 'PUT', '/c/o', b'newer')[0] == 201
+    stray(cluster, 'o', b'older')
+    stats = settle(cluster)
+    assert (stats['moved'], stats['buried'], stats['retry']) == (0, 1, 0)
+    assert ask(cluster, 'GET', '/c/o')[1] == b'newer' and not held(cluster, 'objects-1')
+
+
+def test_a_deletion_under_the_wrong_policy_counts(cluster):
+    split_brain(cluster)
+    stray(cluster, 'o', when='1700000002.00000')
+    settle(cluster)
+    assert ask(cluster, 'GET', '/c/o')[0] == 200
+    stray(cluster, 'o', method='DELETE', when='1700000009.00000')
+    settle(cluster)
+    assert ask(cluster, 'GET', '/c/o')[0] == 404
