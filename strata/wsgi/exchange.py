@@ -160,8 +160,7 @@ class Exchange:
         if isinstance(result, (list, tuple)):
             self._send_whole(result[0] if len(result) == 1 else b''.join(result))
             return
-        file = result.regular() if isinstance(result, FileWrapper) and not self.started else None
-        if file:
+        if isinstance(result, FileWrapper) and not self.started and (file := result.regular()):
             self._send_file(*file)
             result.sent = self.bytes_sent
             return
