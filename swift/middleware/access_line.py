@@ -210,10 +210,20 @@ def _piece(number: int) -> Callable[[Seen], str | None]:
 
 
 def _policy(seen: Seen) -> str | None:
+    """Of an object: as the request or the answer says, or as is known of its container."""
     index = seen.environ.get('HTTP_X_BACKEND_STORAGE_POLICY_INDEX')
     if index is None:
         index = next((value for name, value in seen.headers
                       if name.lower() == 'x-backend-storage-policy-index'), None)
+    if index is None:
+        pieces = seen.environ.get('PATH_INFO', '').split('/', 4)
+        known = seen.environ.get('swift.infocache')
+        if len(pieces) == 5 and known:
+            try:
+                container = paths.wsgi_to_text(f'container/{pieces[2]}/{pieces[3]}')
+            except ValueError:
+                return None
+            index = (known.get(container) or {}).get('storage_policy')
     return index
 
 

@@ -73,9 +73,19 @@ class ContainerSync:
             stamp = None
         if stamp != self._stamp:
             self._stamp = stamp
+            self._interval = self._own_interval()
             self._realms = realms.Realms.load(self._dir)
             registry.register('container_sync', realms=self._realms.info(self._current))
         return self._realms
+
+    def _own_interval(self) -> float:
+        """``mtime_check_interval`` may stand in the realms' own file."""
+        path = os.path.join(self._dir, realms.REALMS)
+        given = confs.read(path, 'DEFAULT') if os.path.exists(path) else {}
+        if 'mtime_check_interval' not in given:
+            return self._interval
+        declared = {'mtime_check_interval': OPTIONS['mtime_check_interval']}
+        return float(confs.options(given, declared, path).mtime_check_interval)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if 'HTTP_X_CONTAINER_SYNC_AUTH' in environ or 'HTTP_X_CONTAINER_SYNC_KEY' in environ \
