@@ -96,7 +96,8 @@ class ContainerReconciler(Daemon):
             for row in self._rows(queue):
                 workers.spawn(self._attempt, row)
             workers.wait()
-            if queue.isdecimal() and int(queue) < began - 2 * 3600:
+            # an old row that comes again could not bring back a container that was deleted since
+            if queue.isdecimal() and int(queue) < began - self.conf.reclaim_age:
                 self._remove_container(queue)
         LOG.info('reconciled in %.1f s: %s', time.time() - began, self.stats)
         recon.dump(self.conf.recon_cache_path, 'container', {
