@@ -26,6 +26,8 @@ from strata.wsgi.wire import READ, Disconnected, Wire
 HEAD_BYTES = 128 * 1024
 #: bodies up to this size leave together with the head
 TOGETHER = 64 * 1024
+#: read at a time of a long body
+MUCH = 256 * 1024
 #: how often the deadlines of waits are looked at, in seconds, and how long without one ends the looking
 TICK, IDLE_TICKS = 0.05, 40
 
@@ -63,6 +65,17 @@ class _Line(Wire):
         except OSError:
             pass
         return False
+
+    def receive_much(self, seconds: float) -> bytes:
+        """As ``receive``, for the middle of a long body: more at a time."""
+        try:
+            data: bytes = self._sock.recv(MUCH)
+        except (BlockingIOError, InterruptedError):
+            return self.receive(seconds, eager=False)
+        except OSError:
+            return b''
+        self._spend(len(data))
+        return data
 
     def peek(self) -> bool:
         """Take what has come into the buffer; whether there is anything, or the end."""

@@ -7,6 +7,8 @@ from strata import errors
 
 #: a chunk's size line must fit
 CHUNK_LINE = 1024
+#: from here on a body is long
+LONG = 128 * 1024
 
 
 class Failed(errors.Unavailable):
@@ -153,7 +155,7 @@ class Answer:
 
     def _receive(self) -> bytes:
         line = self._line
-        data = line.receive(self.timeout)
+        data = line.receive(self.timeout) if self._left < LONG else line.receive_much(self.timeout)
         if not data and not (self._until_close and not line.expired):
             if line.expired:
                 self.fail(TimedOut, f'sent nothing for {self.timeout} s')

@@ -133,7 +133,7 @@ class Body:
         span = spans[0]
         while span.start < span.stop:
             try:
-                data = source.piece(min(self._chunk, span.stop - span.start))
+                data = source.piece(span.stop - span.start)
                 if not data:
                     raise Broken(path=self._resumed.search.path)
             except backend.Failed as error:
