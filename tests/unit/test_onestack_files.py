@@ -11,7 +11,7 @@ import yaml
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(CHECKOUT, 'tools'))
 
-from launcher import clientfiles, progress, settings  # noqa: E402
+from launcher import cli, clientfiles, host, progress, report, settings  # noqa: E402
 from launcher.settings import Person, Settings, Trouble  # noqa: E402
 
 MINE = """\
@@ -206,6 +206,62 @@ class TestSettings:
         assert path.read_text() == 'new'
         assert stat.S_IMODE(path.stat().st_mode) == 0o640
         assert os.listdir(tmp_path) == ['file']
+
+
+@pytest.fixture
+def said(monkeypatch, tmp_path):
+    """What would be run on the host, by which nothing comes of it."""
+    commands = []
+
+    def run(argv, **_):
+        commands.append(list(argv))
+        return subprocess.CompletedProcess(argv, 0, 'one\n' if 'list' in argv else '', '')
+    monkeypatch.setattr(host, 'run', run)
+    monkeypatch.setattr(host, 'UNIT', str(tmp_path / 'onestack.service'))
+    return commands
+
+
+class TestHost:
+    def test_a_reset_after_down_wakes_libvirt_to_take_its_guests_away(self, monkeypatch, cloud, said):
+        os.makedirs(cloud.path('etc'))
+        monkeypatch.setattr(host, 'has_systemd', lambda: False)
+        monkeypatch.setattr(host, 'libvirt_answers', lambda: any('libvirtd' in argv for argv in said))
+        monkeypatch.setattr(host.shutil, 'which', lambda _: '/usr/sbin/libvirtd')
+        host.remove_guests(cloud, {'one', 'two'})
+        assert [argv[3:] for argv in said if argv[3:4] in (['destroy'], ['undefine'])] == [
+            ['destroy', 'one'], ['undefine', '--managed-save', '--nvram', 'one']]
+        assert host.made(cloud) == {'libvirtd': True}      # to be stopped again
+
+    def test_a_cloud_without_guests_wakes_nothing(self, monkeypatch, cloud, said):
+        monkeypatch.setattr(host, 'libvirt_answers', lambda: False)
+        host.remove_guests(cloud, set())
+        assert said == []
+
+    def test_a_reset_gives_the_unit_of_a_fake_cloud_back_too(self, monkeypatch, cloud, said, tmp_path):
+        os.makedirs(cloud.path('log'))
+        cloud.save()
+        monkeypatch.setenv('HOME', str(tmp_path))
+        monkeypatch.setattr(host, 'has_systemd', lambda: True)
+        monkeypatch.setattr(host.os, 'geteuid', lambda: 0)
+        monkeypatch.delenv('SUDO_UID', raising=False)
+        host.start_parent(cloud)
+        assert os.path.exists(host.UNIT)
+        assert cli.main(['reset', '--yes', '--data-dir', cloud.data_dir]) == 0
+        assert not os.path.exists(host.UNIT)
+        assert [argv[1] for argv in said] == ['daemon-reload', 'enable', 'disable', 'daemon-reload']
+
+    def test_a_unit_bears_blanks_and_signs_in_paths(self):
+        lines = host.unit(Settings('/srv/my 50% "cloud" $x')).splitlines()
+        assert [line for line in lines if line.startswith('ExecStart=')][0].endswith(
+            ' "-m" "launcher.parent" "/srv/my 50%% \\"cloud\\" $$x"')
+        assert 'Environment="LC_ALL=C.UTF-8"' in lines
+
+    def test_a_parent_whose_number_another_program_has_by_now_is_not_taken_for_ours(self, cloud):
+        os.makedirs(cloud.path('run'))
+        with open(cloud.path('run', 'processes.json'), 'w', encoding='utf-8') as file:
+            file.write(f'{{"parent": {os.getpid()}, "processes": []}}')
+        assert host.parent_pid(cloud) is None
+        assert not report.processes(cloud)
 
 
 class TestProgress:

@@ -237,10 +237,10 @@ def reset(options: argparse.Namespace) -> int:
             host.stop_parent(settings)
         if not settings.fake:
             with progress.step('Removing servers'):
-                host.remove_guests(ours(settings))
+                host.remove_guests(settings, ours(settings))
             with progress.step('Giving networks back'):
                 host.reset_networks(settings)
-            host.give_back(settings)
+        host.give_back(settings)
         with progress.step('Removing files'):
             clientfiles.remove(person())
             shutil.rmtree(settings.data_dir, ignore_errors=True)

@@ -1,5 +1,6 @@
 """What ``up`` needs of the host, makes of it, and gives back: packages, the daemons' user, libvirt, the unit."""
 
+import contextlib
 import grp
 import json
 import os
@@ -73,7 +74,7 @@ def has_systemd() -> bool:
 
 
 def made(settings: Settings) -> dict[str, bool]:
-    """What we made on the host outside the data directory."""
+    """What we made on the host outside the data directory, or began to make: it is noted before it is done."""
     try:
         with open(settings.path('host.json'), encoding='utf-8') as file:
             return dict(json.load(file))
@@ -121,10 +122,15 @@ def libvirt_answers() -> bool:
 
 
 def start_libvirt(settings: Settings) -> str:
-    """Have libvirt run; returns how it came to."""
+    """Have libvirt run, and let the daemons in; returns how it came to."""
     _open_kvm(settings)
+    how = _run_libvirt(settings)
+    _check_access()
+    return how
+
+
+def _run_libvirt(settings: Settings) -> str:
     if libvirt_answers():
-        _check_access()
         return 'already running'
     if has_systemd():
         run(['systemctl', 'enable', '--now', 'libvirtd.service', 'virtlogd.socket'])
@@ -132,15 +138,14 @@ def start_libvirt(settings: Settings) -> str:
     else:
         run(['virtlogd', '-d', '-p', '/run/virtlogd.pid'], check=False)      # one may run already
         write(settings.path('etc', 'libvirtd.conf'), LIBVIRTD)
-        run(['libvirtd', '-d', '-p', '/run/libvirtd.pid', '-f', settings.path('etc', 'libvirtd.conf')])
         _note(settings, libvirtd=True)
+        run(['libvirtd', '-d', '-p', '/run/libvirtd.pid', '-f', settings.path('etc', 'libvirtd.conf')])
         how = 'by us'
     deadline = time.monotonic() + 20
     while not libvirt_answers():
         if time.monotonic() > deadline:
             raise Trouble('libvirtd does not answer.', 'see /var/log/libvirt, or start it by hand.')
         time.sleep(0.2)
-    _check_access()
     return how
 
 
@@ -150,9 +155,9 @@ def _open_kvm(settings: Settings) -> None:
     Open to root only, libvirt examines QEMU anew at every start of a guest: a minute each.
     """
     if os.path.exists(KVM) and not os.stat(KVM).st_mode & 0o060:
+        _note(settings, kvm=True)
         shutil.chown(KVM, group='kvm')
         os.chmod(KVM, 0o660)
-        _note(settings, kvm=True)
 
 
 def _close_kvm(settings: Settings) -> None:
@@ -200,8 +205,10 @@ def shut_down_guests(uuids: set[str], seconds: float = 60) -> int:
     return len(running)
 
 
-def remove_guests(uuids: set[str]) -> None:
-    """Take the domains away, with what libvirt keeps of them."""
+def remove_guests(settings: Settings, uuids: set[str]) -> None:
+    """Take the domains away, with what libvirt keeps of them; it is woken for that where ``down`` stopped it."""
+    if uuids and shutil.which('libvirtd'):
+        _run_libvirt(settings)
     for uuid in guests(uuids):
         run(['virsh', '-c', LIBVIRT, 'destroy', uuid], check=False)
         run(['virsh', '-c', LIBVIRT, 'undefine', '--managed-save', '--nvram', uuid], check=False)
@@ -242,8 +249,8 @@ def environment() -> dict[str, str]:
 def start_parent(settings: Settings) -> None:
     """Start the parent: as a unit where systemd runs, else as a daemon of its own session."""
     if has_systemd() and not os.geteuid():
-        write(UNIT, unit(settings))
         _note(settings, unit=True)
+        write(UNIT, unit(settings))
         run(['systemctl', 'daemon-reload'])
         run(['systemctl', 'enable', '--now', 'onestack.service'])
         return
@@ -254,11 +261,18 @@ def start_parent(settings: Settings) -> None:
 
 def unit(settings: Settings) -> str:
     """The systemd unit: brings cloud and servers back after a reboot."""
-    variables = '\n'.join(f'Environment={key}={value}' for key, value in environment().items())
+    variables = '\n'.join(f'Environment={_quoted(f"{key}={value}")}' for key, value in environment().items())
+    command = ' '.join(map(_quoted, (sys.executable, '-m', 'launcher.parent', settings.data_dir))).replace('$', '$$')
     return (f'[Unit]\nDescription=onestack: a cloud on one host\nAfter=network-online.target libvirtd.service\n'
             f'Wants=network-online.target libvirtd.service\n\n'
-            f'[Service]\n{variables}\nExecStart={sys.executable} -m launcher.parent {settings.data_dir}\n'
+            f'[Service]\n{variables}\nExecStart={command}\n'
             f'KillMode=mixed\nTimeoutStopSec=45\nRestart=on-failure\n\n[Install]\nWantedBy=multi-user.target\n')
+
+
+def _quoted(word: str) -> str:
+    """A word of a unit file that stands for itself, blanks and all."""
+    escaped = word.replace('\\', '\\\\').replace('"', '\\"').replace('%', '%%')
+    return f'"{escaped}"'
 
 
 def parent_pid(settings: Settings) -> int | None:
@@ -279,17 +293,19 @@ def stop_parent(settings: Settings, seconds: float = 45) -> bool:
     if made(settings).get('unit') and has_systemd():
         run(['systemctl', 'disable', '--now', 'onestack.service'], timeout=seconds + 15, check=False)
     elif pid:
-        os.kill(pid, 15)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, 15)
     deadline = time.monotonic() + seconds
     while pid and os.path.exists(f'/proc/{pid}') and parent_pid(settings):
         if time.monotonic() > deadline:
-            os.kill(pid, 9)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, 9)
         time.sleep(0.05)
     return pid is not None
 
 
 def give_back(settings: Settings) -> None:
-    """Remove the unit and the user, if we made them."""
+    """Remove the unit and the user, stop libvirt, close KVM: whatever of it was our doing."""
     ours = made(settings)
     if ours.get('unit') and os.path.exists(UNIT):
         os.unlink(UNIT)

@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections import deque
 
-from launcher import clientfiles
+from launcher import clientfiles, host
 from launcher.cloud import Cloud
 from launcher.progress import Progress
 from launcher.settings import Settings, Trouble
@@ -53,13 +53,10 @@ def memory(pid: int) -> int:
 
 def processes(settings: Settings) -> bool:
     """Print a line per process; whether any runs."""
-    try:
-        with open(settings.path('run', 'processes.json'), encoding='utf-8') as file:
-            state = json.load(file)
-    except FileNotFoundError:
+    if not host.parent_pid(settings):
         return False
-    if not os.path.exists(f'/proc/{state["parent"]}'):
-        return False
+    with open(settings.path('run', 'processes.json'), encoding='utf-8') as file:
+        state = json.load(file)
     total = memory(state['parent'])
     print(f'{"PROCESS":12} {"STATE":10} {"PID":>7} {"MEMORY":>9} {"UPTIME":>10} {"RESTARTS":>8}  LAST ERROR')
     print(f'{"onestack":12} {"running":10} {state["parent"]:>7} {total / 1024:>6.0f} MB {"":>10} {"":>8}')
