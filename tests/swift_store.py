@@ -5,7 +5,6 @@ conditions, ranges, metadata, reserved names, ``swift.authorize``.
 """
 
 import hashlib
-import itertools
 import json
 from typing import Any
 
@@ -18,7 +17,6 @@ KEPT = ('X-Object-Meta-', 'X-Object-Sysmeta-', 'X-Object-Transient-Sysmeta-')
 NAMED = ('Content-Encoding', 'Content-Disposition', 'X-Static-Large-Object', 'X-Object-Manifest', 'X-Delete-At',
          'Cache-Control')
 OVERRIDE = 'X-Object-Sysmeta-Container-Update-Override-'
-TICK = itertools.count()
 
 
 class Thing:
@@ -56,6 +54,7 @@ class Store:
         self.page = page
         #: (method, path) -> status: what fails
         self.failing: dict[tuple[str, str], int] = {}
+        self._last = Timestamp(0)
 
     @serving
     def __call__(self, request: Request) -> Response:
@@ -72,14 +71,14 @@ class Store:
         allowed = request.headers.get('X-Backend-Allow-Reserved-Names')
         if any(each and '\x00' in each for each in (account, container, name)) and not allowed:
             raise HttpError(412, 'Invalid UTF8 or contains NULL')
-        self._authorize(request, account, container)
+        self._authorize(request)
         if name:
             return self._object(request, account, container, name)
         if container:
             return self._container(request, account, container)
         return self._account(request, account)
 
-    def _authorize(self, request: Request, account: str, container: str | None) -> None:
+    def _authorize(self, request: Request) -> None:
         authorize = request.environ.get('swift.authorize')
         if authorize is not None:
             refused = authorize(request)
@@ -170,7 +169,7 @@ class Store:
             raise HttpError(404)
         if request.method == 'DELETE':
             del container.objects[name]
-            return Response(204, b'', {'X-Backend-Content-Type': found.kind})
+            return Response(204)
         if request.method == 'POST':
             for key in [key for key in found.headers if key.startswith(('X-Object-Meta-', 'X-Object-Manifest',
                                                                         'X-Object-Transient-'))]:
@@ -180,9 +179,8 @@ class Store:
             if request.environ.get('CONTENT_TYPE'):
                 kind, _, size = found.kind.partition(';swift_bytes=')
                 found.kind = request.environ['CONTENT_TYPE'] + (f';swift_bytes={size}' if size else '')
-            return Response(202, b'', {f'X-Backend-{key}': value for key, value in found.headers.items()
-                                       if 'Symlink' in key} | {key: value for key, value in found.headers.items()
-                                                               if 'Symlink' in key})
+            return Response(202, b'', {key: value for key, value in found.headers.items()
+                                       if key.startswith('X-Object-Sysmeta-')})
         return _shown(request, found)
 
     def _put(self, request: Request, container: Container, name: str, found: Thing | None) -> Response:
@@ -194,8 +192,8 @@ class Store:
             raise HttpError(411)
         if length is not None and length != len(data):
             raise HttpError(499)
-        stamp = Timestamp(request.headers.get('X-Timestamp') or Timestamp(1700000000 + next(TICK)))
-        if found and found.timestamp >= stamp:
+        stamp = Timestamp(request.headers.get('X-Timestamp') or self._now())
+        if found and found.timestamp > stamp:
             return Response(202)
         kind = request.environ.get('CONTENT_TYPE') or 'application/octet-stream'
         headers = _object_headers(request)
@@ -210,6 +208,11 @@ class Store:
             raise HttpError(422)
         container.objects[name] = made
         return Response(201, b'', {'Etag': made.etag, 'Last-Modified': stamp.last_modified})
+
+    def _now(self) -> Timestamp:
+        """A time that was not told before."""
+        self._last = max(Timestamp.now(), Timestamp(self._last, delta=1))
+        return self._last
 
     # for tests
 

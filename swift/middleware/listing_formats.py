@@ -65,7 +65,8 @@ class ListingFormats:
         request.query_string = urllib.parse.urlencode([*pairs, ('format', 'json')])
         response = request.respond(self.app)
         kind = response.headers.get('Content-Type', '').partition(';')[0].strip()
-        if not response.is_success or kind != 'application/json':
+        written = request.environ.get('swift.format_listing') is False      # by a filter, for the client
+        if not response.is_success or kind != 'application/json' or written:
             return response
         if negotiated:
             response.headers['Vary'] = _vary(response.headers.get('Vary'))

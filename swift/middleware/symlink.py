@@ -36,6 +36,8 @@ TARGET, ACCOUNT, ETAG, BYTES = (f'X-Symlink-Target{end}' for end in ('', '-Accou
 SYSMETA = 'X-Object-Sysmeta-Symlink-Target'
 EXTEND = 'X-Object-Sysmeta-Symloop-Extend'
 RESERVED = 'X-Object-Sysmeta-Allow-Reserved-Names'
+#: of an answer: what a system link stands for; clients are told the link's own path
+HIDDEN = 'X-Backend-Link-Path'
 OVERRIDE = 'X-Object-Sysmeta-Container-Update-Override-Etag'
 #: md5 of nothing: a link has no content
 NO_CONTENT = 'd41d8cd98f00b204e9800998ecf8427e'
@@ -88,7 +90,7 @@ class Symlink:
     def _follow(self, request: Request, only_static: bool = False) -> Response:
         """What a chain of links comes to; raises ``HttpError`` 409 for a chain that is too long or not true."""
         hops = extended = 0
-        current, etag, where = request, None, None
+        current, etag, where, hidden = request, None, None, None
         while True:
             response = current.respond(self.app)
             target = response.headers.get(SYSMETA)
@@ -103,13 +105,15 @@ class Symlink:
                 raise HttpError(409, f'Too many levels of symbolic links, maximum allowed is {self._max}', _PLAIN)
             etag = response.headers.get(SYSMETA + '-Etag')
             current = _next(request, current, response, target)
-            where = current.quoted_path
+            hidden = current.quoted_path if confs.true(response.headers.get(RESERVED)) else None
+            where = current.quoted_path if hidden is None else where or request.quoted_path
         if where is not None:
             if etag is not None and response.etag != etag and (response.is_success or response.status in (304, 416)):
                 response.close()
                 raise HttpError(409, f'Object Etag {response.etag!r} does not match X-Symlink-Target-Etag header '
                                      f'{etag!r}', {**_PLAIN, 'Content-Location': where})
             response.headers['Content-Location'] = where
+            response.headers[HIDDEN] = hidden
         return response
 
     # writing
