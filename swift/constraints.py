@@ -28,6 +28,8 @@ OPTIONS = {
     'auto_create_account_prefix': confs.Option(confs.text, '.', "of accounts that are the cluster's own"),
 }
 
+#: names of the cluster's own begin so
+RESERVED = '\0'
 _PLAIN = {'Content-Type': 'text/plain; charset=UTF-8'}
 
 
@@ -119,6 +121,28 @@ def check_utf8(text: str) -> None:
         raise HttpError(412, 'Invalid UTF8 or contains NULL', _PLAIN)
 
 
+def check_reserved(*names: str | None) -> None:
+    """Of an account, a container, an object: what begins with NUL is the cluster's own, and NUL stands nowhere else.
+
+    What is in a reserved account or container is reserved, and a user's container
+    holds nothing reserved.  Raises ``HttpError`` 400.
+    """
+    kinds = ('account', 'container', 'object')
+    spaces = []
+    for kind, name in zip(kinds, names):
+        if name is None:
+            break
+        reserved = name.startswith(RESERVED)
+        if RESERVED in name and not reserved:
+            raise HttpError(400, f'Invalid reserved-namespace {kind}', _PLAIN)
+        spaces.append(reserved)
+    for place, (above, below) in enumerate(zip(spaces, spaces[1:])):
+        if above != below and (above or place == 1):
+            words = ['reserved' if space else 'user' for space in (below, above)]
+            raise HttpError(400, f'Invalid {words[0]}-namespace {kinds[place + 1]} in '
+                                 f'{words[1]}-namespace {kinds[place]}', _PLAIN)
+
+
 def check_delete_headers(request: Request) -> None:
     """Turn X-Delete-After into X-Delete-At; raises ``HttpError`` 400 for what is no time ahead."""
     now = request.headers.get('X-Timestamp')
@@ -129,7 +153,7 @@ def check_delete_headers(request: Request) -> None:
             seconds = int(after)
         except ValueError:
             raise HttpError(400, 'Non-integer X-Delete-After', _PLAIN) from None
-        if seconds < 0 or present + seconds < present:
+        if seconds <= 0:
             raise HttpError(400, 'X-Delete-After in past', _PLAIN)
         request.headers['X-Delete-At'] = str(valid_delete_at(present + seconds))
         del request.headers['X-Delete-After']

@@ -12,7 +12,7 @@ from strata import errors
 from strata.backend import Pool
 from swift import conf as confs
 from swift.conf import Option
-from swift.constraints import Constraints
+from swift.constraints import RESERVED, Constraints, check_reserved
 from swift.db import replicate
 from swift.db.broker import Broker, TooMuchMetadata
 from swift.db.connections import Connections
@@ -26,7 +26,6 @@ from swift.timestamp import Timestamp
 
 LOG = logging.getLogger(__name__)
 
-RESERVED = '\0'
 PLAIN = {'Content-Type': 'text/plain; charset=UTF-8'}
 #: an answer that says only its status
 HTML = {'Content-Type': 'text/html; charset=UTF-8'}
@@ -132,8 +131,8 @@ class DatabaseServer:
             raise HttpError(400, f'Invalid path: {request.quoted_path}', PLAIN) from None
         if not (found[1].isascii() and found[1].isdecimal()):
             raise HttpError(400, f'Invalid partition: {request.quoted_path}', PLAIN)
-        if '\0' in request.path:
-            _check_reserved(found[2:])
+        if RESERVED in request.path:
+            check_reserved(*found[2:])
         return found
 
     def path(self, drive: str, part: str, digest: str) -> str:
@@ -179,27 +178,6 @@ class DatabaseServer:
         kept = {name.lower() for name in self.KEPT}
         return {text_to_wsgi(name): text_to_wsgi(value) for name, (value, _) in metadata.items()
                 if value and (name.lower().startswith(prefixes) or name.lower() in kept)}
-
-
-def _check_reserved(names: list[str | None]) -> None:
-    """Names that begin with NUL are the cluster's own, and NUL stands nowhere else; raises ``HttpError`` 400.
-
-    What is in a reserved account or container is reserved, and a user's container holds nothing reserved.
-    """
-    kinds = ('account', 'container', 'object')
-    spaces = []
-    for kind, name in zip(kinds, names):
-        if name is None:
-            break
-        reserved = name.startswith(RESERVED)
-        if RESERVED in name and not reserved:
-            raise HttpError(400, f'Invalid reserved-namespace {kind}', PLAIN)
-        spaces.append(reserved)
-    for place, (above, below) in enumerate(zip(spaces, spaces[1:])):
-        if above != below and (above or place == 1):
-            words = ['reserved' if space else 'user' for space in (below, above)]
-            raise HttpError(400, f'Invalid {words[0]}-namespace {kinds[place + 1]} in '
-                                 f'{words[1]}-namespace {kinds[place]}', PLAIN)
 
 
 def _is_full(error: Exception) -> bool:

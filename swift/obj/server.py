@@ -139,12 +139,12 @@ class ObjectServer:
                 path = path.encode('latin-1').decode('utf-8')
             except UnicodeDecodeError:
                 raise HttpError(412, 'Invalid UTF8 or contains NULL') from None
-        if '\0' in path:
-            raise HttpError(412, 'Invalid UTF8 or contains NULL')
         pieces = path.split('/', 5)
         if len(pieces) != 6 or pieces[0] or not all(pieces[1:]):
             raise HttpError(400, f'Invalid path: {path}')
         _, device, partition, account, container, obj = pieces
+        if limits.RESERVED in path:
+            limits.check_reserved(account, container, obj)
         check_place(device, partition)
         return Names(device, partition, account, container, obj, self.policy(request))
 
