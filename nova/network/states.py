@@ -46,13 +46,14 @@ def _network(wiring: Wiring, network: Network, ranges: Iterable[Subnet], plugged
     server = next((port for port in plugged if port.device_owner == DHCP
                    and port.device_id == dhcp.device_id(wiring.host, network.id)), None)
     served = {address.subnet_id: address.ip_address for address in server.addresses} if server else {}
+    host, owner = wiring.host, wiring.conf.network.tap_owner      # asked once: there may be thousands of ports
     return words.NetworkState(
-        id=network.id, host=wiring.host, **_medium(wiring, network, peers), mtu=network.mtu,
+        id=network.id, host=host, **_medium(wiring, network, peers), mtu=network.mtu,
         external=network.external, host_gateway=network.external and network.network_type == 'local',
         admin_state_up=network.admin_state_up, dhcp_mac=server.mac_address if server else None,
         dns_domain=wiring.conf.network.dns_domain,
         subnets=tuple(_subnet(subnet, served.get(subnet.id)) for subnet in ranges),
-        ports=tuple(_port(wiring, port, rules) for port in plugged))
+        ports=tuple(_port(port, rules, host, owner) for port in plugged))
 
 
 def _medium(wiring: Wiring, network: Network, peers: list[str]) -> dict[str, Any]:
@@ -84,13 +85,14 @@ def _routes(routes: Any) -> tuple[words.Route, ...]:
                  for route in routes or ())
 
 
-def _port(wiring: Wiring, port: Wire, rules: Mapping[str, tuple[words.SecurityRule, ...]]) -> words.PortState:
-    guest = is_guest(port, wiring.host)
+def _port(port: Wire, rules: Mapping[str, tuple[words.SecurityRule, ...]], host: str,
+          owner: int) -> words.PortState:
+    guest = is_guest(port, host)
     return words.PortState(
         id=port.id, mac_address=port.mac_address, host=port.host or None, tap=guest,
         fixed_ips=tuple(words.FixedIp(subnet_id=address.subnet_id, ip_address=address.ip_address)
                         for address in port.addresses),
-        owner_uid=wiring.conf.network.tap_owner, admin_state_up=port.admin_state_up,
+        owner_uid=owner, admin_state_up=port.admin_state_up,
         port_security_enabled=port.port_security_enabled,
         security_rules=tuple(rule for id in port.security_group_ids for rule in rules[id]) if guest else (),
         allowed_address_pairs=tuple(

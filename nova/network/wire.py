@@ -7,11 +7,12 @@ A message is four bytes of length, big-endian, and as many bytes of JSON.
 """
 
 import array
-import json
 import select
 import socket
 import struct
 from typing import Any
+
+import orjson
 
 from strata import errors
 
@@ -22,7 +23,7 @@ _LENGTH = struct.Struct('>I')
 
 def send(sock: socket.socket, message: Any, descriptor: int | None = None) -> None:
     """Send a message, and with its first bytes a descriptor.  ``errors.TooLarge`` beyond ``LONGEST``."""
-    body = json.dumps(message).encode()
+    body = orjson.dumps(message)
     if len(body) > LONGEST:
         raise errors.TooLarge()
     head = _LENGTH.pack(len(body))
@@ -35,10 +36,7 @@ def send(sock: socket.socket, message: Any, descriptor: int | None = None) -> No
 
 def parse(body: bytes) -> Any:
     """JSON; ``ValueError`` too if it is nested beyond what the parser bears."""
-    try:
-        return json.loads(body)
-    except RecursionError as error:
-        raise ValueError('nested too deeply') from error
+    return orjson.loads(body)
 
 
 def complete(buffer: bytes | bytearray) -> bytes | None:

@@ -1,12 +1,13 @@
 """A host in a dict: real states, no devices; on disk too if a directory is given."""
 
 import contextlib
-import json
 import os
 import socket
 import time
 from collections.abc import Callable
 from typing import Any
+
+import orjson
 
 from nova.network.drivers import Driver
 from nova.network.drivers.state import NetworkState, Present, RouterState, bridge_name, to_dict
@@ -127,7 +128,7 @@ class FakeDriver(Driver):
 
 
 def _json(state: Any) -> dict[str, Any]:
-    return json.loads(json.dumps(to_dict(state)))
+    return orjson.loads(orjson.dumps(to_dict(state)))
 
 
 class _Memory:
@@ -162,15 +163,15 @@ class _Files:
 
     def get(self, kind: str, id: str) -> dict[str, Any] | None:
         try:
-            with open(f'{self._directory}/{kind}/{id}', encoding='utf-8') as file:
-                return json.load(file)
+            with open(f'{self._directory}/{kind}/{id}', 'rb') as file:
+                return orjson.loads(file.read())
         except FileNotFoundError:
             return None
 
     def put(self, kind: str, id: str, values: dict[str, Any]) -> None:
         path = f'{self._directory}/{kind}/{id}'
-        with open(f'{path}.new', 'w', encoding='utf-8') as file:
-            json.dump(values, file)
+        with open(f'{path}.new', 'wb') as file:
+            file.write(orjson.dumps(values))
         os.replace(f'{path}.new', path)
 
     def drop(self, kind: str, id: str) -> None:

@@ -11,6 +11,7 @@ with colons, addresses are text as ``ipaddress`` prints them.
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 #: Linux takes interface names of at most 15 characters
@@ -211,18 +212,30 @@ def to_dict(state: Any) -> dict[str, Any]:
     A network carries each distinct list of security rules once, and its ports their place in
     ``security_rules``: a group that names itself has all its members in the rules of each of them.
     """
+    plain = {name: _plain(getattr(state, name)) for name in _names(type(state)) if name != 'ports'}
     if not isinstance(state, NetworkState):
-        return dataclasses.asdict(state)
+        return plain
     places: dict[tuple[int, ...], int] = {}
-    lists: list[list[dict[str, Any]]] = []
-    numbers = []
+    lists: list[Any] = []
+    ports = []
     for port in state.ports:
         same = tuple(map(id, port.security_rules))      # a hash of all the addresses would take too long
         if same not in places:
             places[same] = len(lists)
-            lists.append([dataclasses.asdict(rule) for rule in port.security_rules])
-        numbers.append(places[same])
-    bare = dataclasses.asdict(dataclasses.replace(
-        state, ports=tuple(dataclasses.replace(port, security_rules=()) for port in state.ports)))
-    ports = [{**port, 'security_rules': number} for port, number in zip(bare['ports'], numbers, strict=True)]
-    return {**bare, 'ports': ports, 'security_rules': lists}
+            lists.append(_plain(port.security_rules))
+        ports.append({name: _plain(getattr(port, name)) for name in _names(PortState)
+                      if name != 'security_rules'} | {'security_rules': places[same]})
+    return {**plain, 'ports': ports, 'security_rules': lists}
+
+
+def _plain(value: Any) -> Any:
+    """What ``dataclasses.asdict`` makes, without its deep copies: states are immutable."""
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value] if value and not isinstance(value[0], str) else list(value)
+    names = _names(type(value))
+    return {name: _plain(getattr(value, name)) for name in names} if names else value
+
+
+@functools.cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else ()
