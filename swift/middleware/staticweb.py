@@ -132,6 +132,8 @@ class _Visit:
         """The top of the site."""
         if not (self.site.index or self.site.listings):
             return self.request.respond(self.app)
+        # what follows is a page, even one of JSON
+        self.request.environ['swift.format_listing'] = False
         # the rights to the container come first, as if it were listed
         probe = self._ask('HEAD', self.request.path)
         probe.close()

@@ -136,6 +136,9 @@ def test_a_web_site_is_served(user):
     assert user.anonymous('GET', '/site/d').status_code == 301
     listing = user.anonymous('GET', '/site/d/')
     assert listing.status_code == 200 and '&lt;x&gt;.txt' in listing.text
+    user.ask('PUT', '/json', headers={'X-Container-Read': '.r:*,.rlistings', 'X-Container-Meta-Web-Index': 'i'})
+    user.ask('PUT', '/json/i', data=b'no listing', headers={'Content-Type': 'application/json'})
+    assert user.anonymous('GET', '/json/').content == b'no listing'
     missing = user.anonymous('GET', '/site/nope')
     assert (missing.status_code, missing.content) == (404, b'GONE')
     assert user.anonymous('HEAD', '/site/nope').status_code == 404
