@@ -17,7 +17,7 @@ def show(call: Call) -> Response:
     response = search(call)
     if response.status == 404:
         if response.headers.get('X-Account-Status', '').lower() == 'deleted':
-            response = HttpError(410).response()
+            response = HttpError(410, headers={'X-Account-Status': 'Deleted'}).response()
         elif call.app.conf.account_autocreate and call.container is None:
             response = empty()
     _remember(call, response)

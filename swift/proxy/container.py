@@ -36,8 +36,6 @@ def show(call: Call) -> Response:
         return refused
     call.hide_owner_headers(response)
     _name_policy(call, response)
-    if response.is_success:
-        response.headers['Accept-Ranges'] = 'bytes'
     return response
 
 

@@ -55,15 +55,15 @@ def sharing(handler: Handler) -> Handler:
 def options(call: Call) -> Response:
     """OPTIONS: a preflight request, or a plain question for the methods."""
     methods = sorted({*call.methods, 'OPTIONS'})
-    response = Response(200, b'', {'Allow': ', '.join(methods)})
+    allow = {'Allow': ', '.join(methods)}
+    response = Response(200, b'', {'Content-Type': 'text/html; charset=UTF-8', **allow})
     origin = call.environ.get('HTTP_ORIGIN')
-    if not origin:
+    if not origin or not call.container:
         return response
-    rules = call.container_info()['cors'] if call.container else {}
+    rules = call.container_info()['cors']
     wanted = call.environ.get('HTTP_ACCESS_CONTROL_REQUEST_METHOD')
     if not _allowed(call, rules, origin) or wanted not in methods:
-        response.status = 401
-        return response
+        return HttpError(401, headers=allow).response()
     headers = response.headers
     headers['Access-Control-Allow-Origin'] = _origin(rules, origin)
     if rules.get('max_age'):

@@ -44,10 +44,7 @@ def show(call: Call) -> Response:
     search = Search(app, nodes, part, call.req.method, call.path, headers, timeout=app.timeout, sorter=sorter,
                     concurrency=nodes.primaries if sorter.options.concurrent_gets else 1,
                     whole=call.req.method == 'HEAD')
-    response = search.respond(app.wants_newest(call.req))
-    if response.is_success:
-        response.headers['Accept-Ranges'] = 'bytes'
-    return response
+    return search.respond(app.wants_newest(call.req))
 
 
 def _allowed_write(call: Call) -> tuple[Policy, Response | None]:

@@ -112,6 +112,7 @@ class Search:
             length = str(body.size)
         if length is not None:
             headers['Content-Length'] = length
+        headers['Accept-Ranges'] = 'bytes'
         return response
 
     def find(self) -> Source | None:

@@ -46,7 +46,7 @@ def test_an_allowed_origin_may_do_everything(user, path):
 
 @pytest.mark.parametrize('path, origin, method', [
     ('/c', 'http://evil.example', 'GET'), ('/c', 'http://a.example', 'PATCH'), ('/none', 'http://a.example', 'GET'),
-    ('', 'http://a.example', 'GET'), ('/c', 'http://a.example.evil.example', 'GET'),
+    ('/c', 'http://a.example.evil.example', 'GET'),
 ])
 def test_another_origin_or_method_is_refused(user, path, origin, method):
     answer = preflight(user, path, origin, method)
