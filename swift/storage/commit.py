@@ -29,14 +29,18 @@ SLOW = 0.002
 #: file systems in which an fsync brings all to disk that happened before it
 _ORDERED = frozenset({'xfs', 'tmpfs'})
 
-_known: dict[int, bool] = {}
+_known: dict[tuple[int, int], bool] = {}
 
 
-def ordered(device: int) -> bool:
-    """Whether the file system of a device number has one journal for everything."""
-    found = _known.get(device)
+def ordered(device: int, identity: int) -> bool:
+    """Whether a file system has one journal for everything.
+
+    ``device`` is its number and ``identity`` what statvfs calls f_fsid: a disk that was
+    replaced has the same number, and may have another file system.
+    """
+    found = _known.get((device, identity))
     if found is None:
-        found = _known[device] = _has_journal(f'{os.major(device)}:{os.minor(device)}')
+        found = _known[device, identity] = _has_journal(f'{os.major(device)}:{os.minor(device)}')
     return found
 
 
@@ -125,11 +129,12 @@ class Committer:
 
 def perform(jobs: Iterable[_Job]) -> None:
     """All of it; no greenlet may be touched here, for this may run on a native thread."""
-    groups: dict[int, list[_Job]] = {}
+    groups: dict[tuple[int, int], list[_Job]] = {}
     for job in jobs:
-        groups.setdefault(os.fstat(job.file.fd).st_dev, []).append(job)
-    for device, group in groups.items():
-        if ordered(device):
+        fd = job.file.fd
+        groups.setdefault((os.fstat(fd).st_dev, os.fstatvfs(fd).f_fsid), []).append(job)
+    for (device, identity), group in groups.items():
+        if ordered(device, identity):
             _with_journal(group)
         else:
             _one_by_one(group)

@@ -140,7 +140,7 @@ def test_space_is_set_aside_without_changing_the_size(tmp_path):
 
 @pytest.mark.parametrize('journal', [True, False])
 def test_files_that_are_finished_together_are_committed_together(tmp_path, monkeypatch, journal):
-    monkeypatch.setattr(commit, 'ordered', lambda device: journal)
+    monkeypatch.setattr(commit, 'ordered', lambda *device: journal)
     batches = []
     real = commit.perform
     monkeypatch.setattr(commit, 'perform', lambda jobs: (batches.append(len(jobs)), real(jobs)))
@@ -163,7 +163,7 @@ def test_files_that_are_finished_together_are_committed_together(tmp_path, monke
 
 @pytest.mark.parametrize('journal', [True, False])
 def test_a_file_that_cannot_be_committed_does_not_stop_the_others(tmp_path, monkeypatch, journal):
-    monkeypatch.setattr(commit, 'ordered', lambda device: journal)
+    monkeypatch.setattr(commit, 'ordered', lambda *device: journal)
     (tmp_path / 'file').touch()
     committer = commit.Committer()
     failed = []
