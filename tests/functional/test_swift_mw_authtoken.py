@@ -3,12 +3,14 @@
 import shutil
 
 import pytest
+import requests
 
 from strata import clock, errors
 from strata.testing.web import serving
 from swift.middleware import authtoken, keystoneauth
 from tests.functional.keystone_cloud import PASSWORD, Keystone, keystone_template  # noqa: F401
 from tests.functional.swift_filters import Authorizing, ask
+from tests.swift_cluster import Cluster
 
 
 class Cloud:
@@ -118,3 +120,34 @@ def test_keystone_out_of_reach_is_a_503(keystone):
 def test_a_wrong_option_is_refused_by_name(name, value):
     with pytest.raises(errors.Invalid, match=name):
         authtoken.filter_factory({}, **{'password': 'x', name: value})
+
+
+def test_a_whole_store_behind_keystone(keystone, tmp_path):
+    alices, _ = keystone.member('one', 'alice')
+    bobs, bob = keystone.member('two', 'bob')
+    options = {
+        'filter:authtoken': {'auth_url': keystone.url, 'username': 'swift', 'password': PASSWORD,
+                             'user_domain_id': 'default', 'project_domain_id': 'default',
+                             'delay_auth_decision': 'true'},
+        'filter:keystoneauth': {'operator_roles': 'admin, member'}}
+    filters = 'catch_errors gatekeeper healthcheck proxy_logging cache listing_formats authtoken keystoneauth copy dlo'
+    tokens = {name: keystone.login(name, project=project) for name, project in (('alice', 'one'), ('bob', 'two'))}
+    with Cluster(tmp_path / 'store', filters=filters, options=options) as cluster:
+        base = f'{cluster.base}/v1/AUTH_{alices["id"]}'
+
+        def status(method, path, name=None, **headers):
+            given = {key.replace('_', '-'): value for key, value in headers.items()}
+            if name:
+                given['X-Auth-Token'] = tokens[name]
+            with requests.request(method, base + path, headers=given, data=b'', timeout=20) as answer:
+                return answer.status_code
+        assert status('PUT', '/c', 'alice') == 201 and status('PUT', '/c/o', 'alice') == 201
+        assert [status('GET', '/c/o', name) for name in ('alice', 'bob', None)] == [200, 403, 401]
+        assert status('POST', '/c', 'alice', X_Container_Read=f'{bobs["id"]}:{bob["id"]}', X_Container_Write='') == 204
+        assert [status('GET', '/c/o', name) for name in ('bob', None)] == [200, 401]
+        assert status('PUT', '/c/o', 'bob') == 403
+        assert status('POST', '/c', 'alice', X_Container_Read='.r:*', X_Container_Write='two:bob') == 204
+        assert status('GET', '/c/o') == 200 and status('PUT', '/c/p', 'bob') == 201
+        assert status('POST', '', 'alice', X_Account_Meta_Color='red') == 204
+        told = requests.head(base, headers={'X-Auth-Token': tokens['alice']}, timeout=20).headers
+        assert told['X-Account-Project-Domain-Id'] == 'default'
