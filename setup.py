@@ -14,6 +14,7 @@ COMMANDS = {
     'glance-api': 'glance.cmd.api', 'glance-registry': 'glance.cmd.registry',
     'glance-manage': 'glance.cmd.manage',
     'swift-ring-builder': 'swift.cli.ring_builder', 'swift-init': 'swift.cli.init',
+    'swift-container-sync': 'swift.cmd.container_sync',
     'swift-container-reconciler': 'swift.cmd.container_reconciler',
     'swift-object-replicator': 'swift.cmd.object_replicator', 'swift-object-expirer': 'swift.cmd.object_expirer',
     'swift-object-info': 'swift.cli.info:object_info', 'swift-account-info': 'swift.cli.info:account_info',

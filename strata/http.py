@@ -35,10 +35,12 @@ class Client:
     """A pool of connections to services; one per process and kind of peer is enough."""
 
     def __init__(self, *, timeout: float = 60.0, connect_timeout: float = 5.0, retries: int = 3,
-                 pool: int = 20, service: str = 'The service', verify: bool | str = True) -> None:
+                 pool: int = 20, service: str = 'The service', verify: bool | str = True,
+                 proxy: str | None = None) -> None:
         """Times in seconds (``timeout``: between two reads); ``retries`` beyond the first try.
 
-        ``service`` names the peer in errors; ``verify``: TLS, or the path of a CA bundle.
+        ``service`` names the peer in errors; ``verify``: TLS, or the path of a CA bundle;
+        ``proxy``: the URL of an HTTP proxy that all of it goes through.
         """
         self.service = service
         self._timeout = (connect_timeout, timeout)
@@ -48,6 +50,8 @@ class Client:
         self._session.verify = verify
         self._session.cookies = _NoCookies()
         self._session.headers['User-Agent'] = 'strata'
+        if proxy:
+            self._session.proxies = {'http': proxy, 'https': proxy}
         adapter = requests.adapters.HTTPAdapter(pool_connections=16, pool_maxsize=pool, pool_block=True,
                                                 max_retries=0)
         self._session.mount('http://', adapter)

@@ -118,6 +118,7 @@ class Cluster:
         self.filters = filters
         self._write_proxy_conf()
         self.proxy: Server | None = None
+        self.port = ports.free_port()
         self.app: Any = None
         if start:
             self.start()
@@ -176,8 +177,8 @@ class Cluster:
             node.start()
         if self.proxy is None:
             self.app = pipeline.load(str(self.swift_dir / 'proxy-server.conf'))
-            self.proxy = Server(self.app, ('127.0.0.1', 0), Limits(header_bytes=262144, headers=512), name='proxy',
-                                access_log=False)
+            self.proxy = Server(self.app, ('127.0.0.1', self.port), Limits(header_bytes=262144, headers=512),
+                                name='proxy', access_log=False)
             self.proxy.start()
 
     def stop(self) -> None:
@@ -197,8 +198,7 @@ class Cluster:
     @property
     def base(self) -> str:
         """The proxy's address, without a path."""
-        assert self.proxy is not None
-        return f'http://127.0.0.1:{self.proxy.port}'
+        return f'http://127.0.0.1:{self.port}'
 
     @property
     def url(self) -> str:

@@ -1,0 +1,103 @@
+"""Containers that follow others: objects and deletions travel, signed, and what is newer there stays."""
+
+import json
+import urllib.error
+import urllib.request
+
+import pytest
+
+from tests.swift_cluster import AUTHLESS, Cluster
+
+# only an owner may say where a container goes
+FILTERS = AUTHLESS.replace('listing_formats', 'listing_formats container_sync tempauth')
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    with Cluster(tmp_path / 'cluster', filters=FILTERS, start=False) as made:
+        (made.swift_dir / 'container-sync-realms.conf').write_text(
+            f'[REALM]\nkey = secret of the realm\ncluster_there = {made.base}/v1/\n')
+        made.start()
+        request = urllib.request.Request(made.base + '/auth/v1.0', headers={
+            'X-Auth-User': 'test:tester', 'X-Auth-Key': 'testing'})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            made.token = answer.headers['X-Auth-Token']
+        yield made
+
+
+def ask(cluster, method, path, body=None, **headers):
+    request = urllib.request.Request(cluster.url + path, body, {'X-Auth-Token': cluster.token, **{
+        name.replace('_', '-'): value for name, value in headers.items()}}, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read(), dict(answer.headers)
+    except urllib.error.HTTPError as error:
+        return error.code, error.read(), dict(error.headers)
+
+
+def pair(cluster, to='//realm/there/AUTH_test/copy', key='user key', there='user key'):
+    assert ask(cluster, 'PUT', '/copy', X_Container_Sync_Key=there)[0] == 201
+    assert ask(cluster, 'PUT', '/c', X_Container_Sync_To=to, X_Container_Sync_Key=key)[0] == 201
+
+
+def sync(cluster):
+    """One run on every node, and what they did."""
+    total = {}
+    for node in cluster.nodes:
+        daemon = cluster.daemon('container-sync', node)
+        daemon.run_once()
+        for name, count in daemon.counts.items():
+            total[name] = total.get(name, 0) + count
+        daemon.close()
+    return total
+
+
+def names(cluster, container):
+    return sorted(each['name'] for each in json.loads(ask(cluster, 'GET', f'/{container}?format=json')[1]))
+
+
+def test_objects_and_deletions_come_to_the_other_side(cluster):
+    pair(cluster)
+    for name in ('a', 'b', '%C3%A9%2Fx'):
+        ask(cluster, 'PUT', f'/c/{name}', name.encode(), Content_Type='text/x', X_Object_Meta_Colour='red')
+    sync(cluster)
+    assert names(cluster, 'copy') == ['a', 'b', 'é/x']
+    here, there = (ask(cluster, 'GET', f'/{container}/a') for container in ('c', 'copy'))
+    assert there[:2] == here[:2]
+    for name in ('X-Timestamp', 'Etag', 'Content-Type', 'X-Object-Meta-Colour', 'Last-Modified'):
+        assert there[2][name] == here[2][name]
+    ask(cluster, 'DELETE', '/c/a')
+    sync(cluster)
+    assert names(cluster, 'copy') == ['b', 'é/x']
+
+
+def test_a_second_run_finds_nothing_to_do(cluster):
+    pair(cluster)
+    ask(cluster, 'PUT', '/c/a', b'data')
+    for _ in range(2):
+        sync(cluster)
+    assert sync(cluster).get('puts', 0) == 0
+
+
+def test_what_is_newer_there_stays(cluster):
+    pair(cluster)
+    ask(cluster, 'PUT', '/c/a', b'older')
+    ask(cluster, 'PUT', '/copy/a', b'newer')
+    assert not sync(cluster).get('failures')
+    assert ask(cluster, 'GET', '/copy/a')[1] == b'newer'
+
+
+def test_another_key_is_refused_and_tried_again(cluster):
+    pair(cluster, there='another key')
+    ask(cluster, 'PUT', '/c/a', b'data')
+    assert sync(cluster)['failures'] > 0 and names(cluster, 'copy') == []
+    ask(cluster, 'POST', '/copy', X_Container_Sync_Key='user key')
+    for _ in range(3):
+        sync(cluster)
+    assert names(cluster, 'copy') == ['a']
+
+
+@pytest.mark.parametrize('to', ['//nowhere/there/AUTH_test/copy', 'http://evil.example/v1/AUTH_test/copy',
+                                'file:///etc/passwd', 'http://127.0.0.1'])
+def test_a_target_that_is_not_allowed_is_refused_at_once(cluster, to):
+    assert ask(cluster, 'PUT', '/c', X_Container_Sync_To=to, X_Container_Sync_Key='k')[0] == 400
