@@ -292,6 +292,9 @@ def users(conf: Mapping[str, str]) -> dict[str, User]:
         url = words.pop() if '://' in words[-1] or words[-1].startswith('$HOST') else None
         if not words:
             raise errors.Invalid(f'[filter:tempauth]: {option} = ...: the key is missing')
+        if ',' in account + name + ''.join(words[1:]):
+            # groups travel as one list by commas
+            raise errors.Invalid(f'[filter:tempauth]: {option} = ...: no account, user or group may hold a comma')
         user = User(account, name, words[0], words[1:], url)
         found[user.name] = user
     return found
