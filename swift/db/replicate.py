@@ -20,7 +20,7 @@ from typing import Any
 
 import orjson
 
-from swift.db import connections
+from strata import green
 from swift.db.broker import Broker, Item
 from swift.db.errors import DatabaseCorrupt, DatabaseExists, DatabaseMissing
 from swift.http import HttpError, Request, Response
@@ -119,20 +119,25 @@ def _receive(request: Request, path: str) -> None:
         if left:
             raise HttpError(499)
         file.flush()
-        os.fsync(file.fileno())
+        green.native(os.fsync, file.fileno())
 
 
 def _check(path: str) -> None:
     """Raises ``HttpError`` 400 if the file is no sound database."""
     try:
-        connection = connections.connect(path)
-        try:
-            if connection.execute('PRAGMA quick_check').fetchone() != ('ok',):
-                raise HttpError(400, 'The database is damaged')
-        finally:
-            connection.close()
+        found = green.native(_quick_check, path)
     except sqlite3.Error as error:
         raise HttpError(400, 'The file is no database') from error
+    if found != 'ok':
+        raise HttpError(400, 'The database is damaged')
+
+
+def _quick_check(path: str) -> str:
+    connection = sqlite3.connect(path)
+    try:
+        return str(connection.execute('PRAGMA quick_check(1)').fetchone()[0])
+    finally:
+        connection.close()
 
 
 def _merge(broker: Broker, made: str, source: str) -> None:
@@ -147,6 +152,7 @@ def _merge(broker: Broker, made: str, source: str) -> None:
                 break
             broker.merge_items(rows, source)
             point = rows[-1]['ROWID']
+            green.sleep(0)      # a large database takes seconds, and others are being served
         broker.merge_syncs(other.syncs())
     except (DatabaseCorrupt, DatabaseMissing) as error:
         raise HttpError(400, 'The database is damaged') from error

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import time
 
@@ -301,3 +302,61 @@ def test_a_message_without_sense_is_refused_and_changes_nothing(node, message):
     before = replicas.broker('sda1').info()
     answer = node.ask('container', 'REPLICATE', f'/sda1/{replicas.part}/{digest}', body=json.dumps(message).encode())
     assert answer.status == 400 and replicas.broker('sda1').info() == before
+
+
+def truth(operations):
+    """What all replicas must come to: of each name the newest operation."""
+    newest = {}
+    for second, name, deleted in operations:
+        newest[name] = max(newest.get(name, (0, 0)), (second, deleted))
+    return sorted(name for name, (_, deleted) in newest.items() if not deleted)
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_whatever_each_replica_misses_all_end_the_same(node, seed):
+    rng = random.Random(seed)
+    replicas = Replicas(node)
+    replicas.make()
+    operations = []
+    for step in range(60):
+        device, name = rng.choice(DEVICES), f'o{rng.randrange(12)}'
+        second, deleted = rng.randrange(2, 1000), rng.random() < 0.4
+        if deleted:
+            replicas.delete(device, name, second)
+        else:
+            replicas.put(device, name, second)
+        operations.append((second, name, deleted))
+        if step % 15 == 14:
+            run(node, per_diff=str(rng.choice([2, 5, 1000])), max_diffs=str(rng.choice([1, 100])))
+        if step == 40:      # a disk dies after the others have all that it had
+            run(node)
+            run(node)
+            node.apps['container'].connections.close()
+            shutil.rmtree(f'{node.srv}/{rng.choice(DEVICES)}/containers')
+            run(node)
+    for _ in range(3):
+        assert run(node)['failure'] == 0
+    assert replicas.all_equal()
+    assert [replicas.names(device) for device in DEVICES] == [truth(operations)] * 3
+    assert run(node)['no_change'] == 6
+
+
+@pytest.mark.parametrize('seed', range(2))
+def test_accounts_told_different_things_end_the_same(node, seed):
+    rng = random.Random(seed)
+    where = part(node, 'AUTH_a')
+    for device in DEVICES:
+        node.account('PUT', f'/{device}/{where}/AUTH_a', at(1))
+    for step in range(40):
+        put, count = rng.randrange(2, 50), rng.randrange(3)
+        delete = rng.choice([0, rng.randrange(2, 50)])
+        node.account('PUT', f'/{rng.choice(DEVICES)}/{where}/AUTH_a/c{rng.randrange(5)}', {
+            'X-Put-Timestamp': stamp(put), 'X-Delete-Timestamp': stamp(delete) if delete else '0',
+            'X-Object-Count': str(count), 'X-Bytes-Used': str(count * 10)})
+        if step % 10 == 9:
+            run(node, 'account')
+    for _ in range(4):
+        run(node, 'account')
+    infos = [node.broker('account', device, where, 'AUTH_a').info() for device in DEVICES]
+    assert len({info['hash'] for info in infos}) == 1
+    assert len({(info['container_count'], info['object_count']) for info in infos}) == 1
