@@ -10,8 +10,9 @@ from benchmarks import cases, swift
 from benchmarks.cases import CASES, Bench, Row
 from benchmarks.client import Cloud, Credentials, Trouble
 
-PORTS = ('identity', 'registry', 'image', 'compute', 'network', 'metadata')
-USUAL = {'identity': 5000, 'image': 9292, 'compute': 8774, 'network': 9696}
+PORTS = ('identity', 'registry', 'image', 'compute', 'network', 'metadata', 'object-store', 'object', 'container',
+         'account')
+USUAL = {'identity': 5000, 'image': 9292, 'compute': 8774, 'network': 9696, 'object-store': 8080}
 #: columns of the table and how wide they are
 COLUMNS = (('what', 38), ('requests', 9), ('per_second', 11), ('p50_ms', 9), ('p95_ms', 9), ('cpu_ms', 8),
            ('seconds', 8), ('pss_mb', 7), ('goal', 16))

@@ -2,14 +2,18 @@
 
 import os
 import pwd
+from collections.abc import Mapping
 
+from launcher import objects
 from launcher.settings import DAEMON_USER, Settings, checkout, write
 
-Sections = dict[str, dict[str, object]]
+Sections = Mapping[str, Mapping[str, object]]
 
 #: directories below the data directory; guests' disks must be reachable for qemu
 FOLDERS = {'etc': 0o750, 'log': 0o755, 'run': 0o755, 'db': 0o750, 'keys': 0o700, 'keys/fernet': 0o700,
-           'keys/credential': 0o700, 'images': 0o750, 'instances': 0o755, 'nova': 0o755}
+           'keys/credential': 0o700, 'images': 0o750, 'instances': 0o755, 'nova': 0o755,
+           'etc/swift': 0o750, 'objects': 0o750, 'objects-recon': 0o755,
+           **{f'objects/{device}': 0o750 for device in objects.DEVICES}}
 
 
 def owner(settings: Settings) -> tuple[int, int]:
@@ -33,6 +37,12 @@ def lay_out(settings: Settings) -> None:
     settings.save()
     for name, sections in (('keystone', keystone(settings)), ('glance', glance(settings)), ('nova', nova(settings))):
         write(settings.path('etc', f'{name}.conf'), _ini(sections), mode=0o640, owner=(uid, gid))
+    objects.check_attributes(settings)
+    for name, sections in objects.conf_files(settings).items():
+        write(settings.path('etc', 'swift', f'{name}.conf'), _ini(sections), mode=0o640, owner=(uid, gid))
+    objects.build_rings(settings, settings.path('etc', 'swift'))
+    for name in os.listdir(settings.path('etc', 'swift')):
+        os.chown(settings.path('etc', 'swift', name), uid, gid)
 
 
 def _ini(sections: Sections) -> str:

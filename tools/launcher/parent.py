@@ -6,7 +6,9 @@
       |-- net-helper   exec'd: never patched, stays root
       |-- keystone     |
       |-- glance       | forked: share what the parent imported, run as the daemons' user
-      '-- nova         |
+      |-- nova         |
+      |-- swift        | proxy and storage servers
+      '-- swift-sweeps | replicators, auditors, updaters ...
 
 ``run/processes.json`` says at any moment what runs, since when, and how the
 last one of each ended.
@@ -67,7 +69,8 @@ def main(data_dir: str) -> int:
     if not settings.fake:
         family.add('net-helper', lambda: _helper(settings))
     for name, build in (('keystone', services.run_keystone), ('glance', services.run_glance),
-                        ('nova', services.run_nova)):
+                        ('nova', services.run_nova), ('swift', services.run_swift),
+                        ('swift-sweeps', services.run_swift_sweeps)):
         family.add(name, _daemon(settings, name, build))
     try:
         return family.run()

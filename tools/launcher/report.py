@@ -29,7 +29,8 @@ def summary(settings: Settings, files: tuple[str, str], server: First | None, pr
     """How to use what is up now."""
     print(f'\nThe cloud is up ({progress.total:.1f} s).\n')
     for name, service, path in (('identity', 'identity', '/v3'), ('image', 'image', ''),
-                                ('compute', 'compute', '/v2.1'), ('network', 'network', '')):
+                                ('compute', 'compute', '/v2.1'), ('network', 'network', ''),
+                                ('object-store', 'object-store', '/v1')):
         print(f'  {name:9} {settings.url(service, path)}')
     print(f'\n  clouds.yaml  {files[0]}   (clouds {clientfiles.CLOUD} and {clientfiles.ADMIN})')
     print(f'  openrc       {files[1]}   (". openrc" or ". openrc admin")')

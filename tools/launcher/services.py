@@ -3,6 +3,8 @@
 Each brings its own database up to date first, which costs one query when it is.
 """
 
+import importlib
+
 import glance.cmd.api
 import keystone.cmd.keystone
 import nova.cmd.api
@@ -11,6 +13,7 @@ from glance.conf import OPTIONS as GLANCE_OPTIONS
 from keystone import conf as keystone_conf
 from keystone.bootstrap import Wishes, bootstrap
 from keystone.db import tables as keystone_tables
+from launcher import objects
 from launcher.settings import DAEMON_USER, Settings
 from nova import conf as nova_conf
 from nova.cmd import network as nova_network
@@ -19,8 +22,11 @@ from strata import conf as configuration
 from strata import log, migrate
 from strata.service import Service
 from strata.wsgi.server import Server, bind
+from swift import conf as swift_conf
+from swift import pipeline as swift_pipeline
+from swift import server as swift_server
 
-__all__ = ['DAEMON_USER', 'run_glance', 'run_keystone', 'run_nova']
+__all__ = ['DAEMON_USER', 'run_glance', 'run_keystone', 'run_nova', 'run_swift', 'run_swift_sweeps']
 
 
 def run_keystone(settings: Settings) -> int:
@@ -65,4 +71,29 @@ def run_nova(settings: Settings) -> int:
     parts.add_scheduler(service, wiring)
     parts.add_compute(service, wiring)
     nova.cmd.api.add(service, wiring)
+    return service.run()
+
+
+def run_swift(settings: Settings) -> int:
+    """The proxy and the storage servers of all three devices."""
+    service = Service('swift', grace=10)
+    log.setup(path=settings.path('log', 'swift.log'))
+    for kind in (*objects.KINDS, 'proxy'):
+        path = settings.path('etc', 'swift', f'{kind}-server.conf')
+        conf = swift_conf.options(swift_conf.read(path, f'app:{kind}-server'), swift_server.OPTIONS, path)
+        service.add_server(Server(swift_pipeline.load(path), bind((conf.bind_ip, conf.bind_port)),
+                                  swift_server.limits(conf), name=f'{kind}-server', access_log=False))
+    return service.run()
+
+
+def run_swift_sweeps(settings: Settings) -> int:
+    """Everything that goes over the devices by itself: replicators, auditors, updaters, expirer, reaper."""
+    service = Service('swift-sweeps', grace=10)
+    log.setup(path=settings.path('log', 'swift-sweeps.log'))
+    for number, name in enumerate(objects.DAEMONS):
+        kind = name.partition('-')[0]
+        conf = swift_conf.read(settings.path('etc', 'swift', f'{kind}-server.conf'), name)
+        daemon = importlib.import_module(f'swift.cmd.{name.replace("-", "_")}').DAEMON(conf)
+        service.add_periodic(daemon.run_once, daemon.conf.interval, name, first=20 + number)
+        service.on_stop(daemon.close)
     return service.run()

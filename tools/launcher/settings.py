@@ -8,7 +8,8 @@ import secrets
 from typing import Any
 
 #: the ports the services are known by
-PORTS = {'identity': 5000, 'registry': 9191, 'image': 9292, 'compute': 8774, 'network': 9696, 'metadata': 8775}
+PORTS = {'identity': 5000, 'registry': 9191, 'image': 9292, 'compute': 8774, 'network': 9696, 'metadata': 8775,
+         'object-store': 8080, 'object': 6200, 'container': 6201, 'account': 6202}
 #: the system user that the daemons run as
 DAEMON_USER = 'onestack'
 
@@ -85,7 +86,7 @@ def settle(data_dir: str, *, port_base: int | None, driver: str | None, server: 
     """The settings for ``up``: what was kept, changed by what is asked for now."""
     kept = load(data_dir)
     words = dict(kept.secrets) if kept else {}
-    for account in ('admin', 'demo', 'glance', 'nova'):
+    for account in ('admin', 'demo', 'glance', 'nova', 'swift', 'swift_hash'):
         words.setdefault(account, secrets.token_urlsafe(18))
     chosen = driver or (kept.driver if kept else ('libvirt' if os.geteuid() == 0 else 'fake'))
     if kept and chosen != kept.driver:
