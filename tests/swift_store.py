@@ -186,8 +186,8 @@ class Store:
     def _put(self, request: Request, container: Container, name: str, found: Thing | None) -> Response:
         if request.headers.get('If-None-Match') == '*' and found:
             raise HttpError(412)
-        data = request.input.read()
         length = request.content_length
+        data = request.input.read(length if length is not None else -1)
         if length is None and not request.is_chunked:
             raise HttpError(411)
         if length is not None and length != len(data):
@@ -248,8 +248,7 @@ def _size(container: Container) -> int:
 
 
 def _shown(request: Request, found: Thing) -> Response:
-    kind = found.kind.partition(';swift_bytes=')[0]
-    headers = {**found.headers, 'Content-Type': kind, 'Etag': found.etag, 'Accept-Ranges': 'bytes',
+    headers = {**found.headers, 'Content-Type': found.kind, 'Etag': found.etag, 'Accept-Ranges': 'bytes',
                'Last-Modified': found.timestamp.last_modified, 'X-Timestamp': found.timestamp.normal,
                'X-Backend-Timestamp': found.timestamp.internal, 'X-Backend-Data-Timestamp': found.timestamp.internal}
     response = Response(200, found.data, headers)

@@ -80,6 +80,8 @@ class Copy:
     def _to_here(self, request: Request, version: str, account: str, container: str, name: str) -> Response:
         if request.content_length or request.is_chunked:
             raise HttpError(400, 'Copy requests require a zero byte body', {'Content-Type': 'text/plain'})
+        if request.headers.get('If-None-Match', '*') != '*':
+            raise HttpError(400, 'If-None-Match only supports *', {'Content-Type': 'text/plain'})
         source_account = _account(request, 'X-Copy-From-Account') or account
         return self._copy(request, (version, source_account, *_names(request, 'X-Copy-From')))
 

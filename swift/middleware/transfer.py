@@ -24,18 +24,23 @@ class Input:
         self._rest = b''
 
     def read(self, size: int = -1) -> bytes:
-        """At most ``size`` bytes; all of them if it is negative; none at the end."""
+        """``size`` bytes, fewer at the end only; all of them if it is negative."""
         if size is None or size < 0:
             whole = self._rest + b''.join(self._pieces)
             self._rest = b''
             return whole
-        while not self._rest:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return b''
-            self._rest = piece
-        piece, self._rest = self._rest[:size], self._rest[size:]
-        return piece
+        found, left = [], size
+        while left:
+            if not self._rest:
+                piece = next(self._pieces, None)
+                if piece is None:
+                    break
+                self._rest = piece
+                continue
+            found.append(self._rest[:left])
+            self._rest = self._rest[left:]
+            left -= len(found[-1])
+        return b''.join(found)
 
     def readline(self, size: int = -1) -> bytes:
         """Up to the end of a line."""

@@ -5,6 +5,7 @@ import pytest
 from swift.conf import options
 from swift.http import Response
 from swift.middleware.copy import OPTIONS, Copy
+from swift.middleware.transfer import Input
 from tests.swift_store import Store
 
 SOURCE = '/v1/a/c/o%20%C3%BC'
@@ -139,3 +140,11 @@ def test_containers_are_not_copied(ask, store):
     store.asked.clear()
     ask('COPY', '/v1/a/c', {'Destination': 'd/x'})
     assert store.asked == [('COPY', '/v1/a/c')]
+
+
+def test_a_body_of_many_pieces_is_read_as_one():
+    pieces = Input([b'ab', b'', b'c', b'def\ngh', b'i'])
+    assert [pieces.read(3), pieces.read(2), pieces.readline(), pieces.read(5), pieces.read(1)] == \
+        [b'abc', b'de', b'f\n', b'ghi', b'']
+    assert Input([b'a\nb', b'c\n', b'd']).read(-1) == b'a\nbc\nd'
+    assert list(Input([b'a\nb', b'c\n', b'd'])) == [b'a\n', b'bc\n', b'd']

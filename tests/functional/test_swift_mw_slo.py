@@ -92,7 +92,8 @@ def test_a_range_is_kept_as_what_it_comes_to(cloud, given, stored):
     ([{'path': '/segs/a', 'size_bytes': 'x'}], 'Index 0: invalid size_bytes\n'),
     (b'[{"path": "/segs/a", "size_bytes": 1e999}]', 'Index 0: invalid size_bytes\n'),
     (b'[{"path": "/segs/a", "size_bytes": %s}]' % (b'9' * 5000), 'Manifest must be valid JSON.\n'),
-    ([{'path': '/segs/a', 'size_bytes': 0}], 'Index 0: too small; each segment must be at least 1 byte.\n'),
+    ([{'path': '/segs/a', 'size_bytes': 0}, {'path': '/segs/a'}],
+     'Index 0: too small; each segment must be at least 1 byte.\n'),
     ([{'path': '/segs/a', 'range': 'x'}], 'Index 0: invalid range\n'),
     ([{'path': '/segs/a', 'range': 5}], 'Index 0: invalid range\n'),
     ([{'path': '/segs/a', 'range': '1-2,3-4'}], 'Index 0: multiple ranges (only one allowed)\n'),
@@ -118,6 +119,7 @@ def test_what_is_no_manifest_is_refused_with_all_that_is_wrong(cloud, entries, s
     ({'path': '/segs/\x00'}, '/segs/%00, 412 Precondition Failed'),
     ({'path': '/segs/a', 'size_bytes': 11}, '/segs/a, Size Mismatch'),
     ({'path': '/segs/a', 'size_bytes': -1}, '/segs/a, Size Mismatch'),
+    ({'path': '/segs/a', 'size_bytes': 0}, '/segs/a, Size Mismatch'),
     ({'path': '/segs/a', 'etag': 'x'}, '/segs/a, Etag Mismatch'),
     ({'path': '/segs/a', 'range': '500-600'}, '/segs/a, Unsatisfiable Range'),
     ({'path': '/segs/a', 'etag': 'x', 'size_bytes': 3, 'range': '99-'},
@@ -185,6 +187,7 @@ def test_the_whole_is_read_through_its_manifest(cloud):
         assert answer.headers['Content-Length'] == '37'
         assert answer.headers['Etag'] == f'"{ETAG}"'
         assert answer.headers['X-Static-Large-Object'] == 'True'
+        assert answer.headers['Content-Type'] == 'application/octet-stream'
         assert answer.headers['X-Manifest-Etag'] == cloud.store.thing('/v1/a/c/slo').etag
 
 

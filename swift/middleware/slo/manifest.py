@@ -104,7 +104,7 @@ def _stored(given: dict[str, Any]) -> Entry:
 def parse(body: bytes, target: str, least: int, most: int) -> list[Entry]:
     """The entries that a client sent for the object at ``target`` (/c/o, as text).
 
-    ``least``: bytes of a segment; ``most``: number of segments.  Raises ``HttpError``
+    ``least``: bytes of every segment but the last; ``most``: number of segments.  Raises ``HttpError``
     400 that names all that is wrong, 413 for too many.
     """
     try:
@@ -119,7 +119,7 @@ def parse(body: bytes, target: str, least: int, most: int) -> list[Entry]:
     entries = []
     for index, each in enumerate(given):
         try:
-            entries.append(_given(each, target, least))
+            entries.append(_given(each, target, least if index < len(given) - 1 else 0))
         except ValueError as error:
             problems.append(f'Index {index}: {error}\n')
     if given and all(isinstance(each, dict) and 'data' in each for each in given):

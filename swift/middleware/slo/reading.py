@@ -22,6 +22,8 @@ from swift.middleware.slo.manifest import Entry
 from swift.middleware.slo.writing import ETAG, FLAG, SIZE
 
 MAX_DEPTH = 10
+#: what follows the type of a stored manifest
+SIZE_MARK = ';swift_bytes='
 CONDITIONS = ('If-Match', 'If-None-Match', 'If-Modified-Since', 'If-Unmodified-Since', 'If-Range', 'Range')
 IGNORE_RANGE = 'X-Backend-Ignore-Range-If-Metadata-Present'
 
@@ -177,8 +179,13 @@ class Reader:
 
 
 def is_slo(response: Response) -> bool:
-    """Whether this is an answer about a manifest."""
-    return response.headers.get(FLAG, '').lower() == 'true'
+    """Whether this is an answer about a manifest; its type is then the client's, without the size we put there."""
+    if response.headers.get(FLAG, '').lower() != 'true':
+        return False
+    kind = response.headers.get('Content-Type', '')
+    if SIZE_MARK in kind:
+        response.headers['Content-Type'] = kind.partition(SIZE_MARK)[0]
+    return True
 
 
 def load(response: Response) -> list[Entry]:
