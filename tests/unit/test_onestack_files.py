@@ -186,8 +186,8 @@ class TestSettings:
         first.save()
         second = settings.settle(where, port_base=None, driver=None, server=True)
         assert second == first
-        assert set(first.secrets) == {'admin', 'demo', 'glance', 'nova'}
-        assert len(set(first.secrets.values())) == 4
+        assert set(first.secrets) == {'admin', 'demo', 'glance', 'nova', 'swift', 'swift_hash'}
+        assert len(set(first.secrets.values())) == 6
 
     def test_a_cloud_does_not_change_its_driver(self, tmp_path):
         settings.settle(str(tmp_path), port_base=None, driver='fake', server=True).save()
@@ -197,7 +197,7 @@ class TestSettings:
     def test_the_usual_ports_or_a_row_of_them(self, cloud):
         usual = Settings('/nowhere')
         assert [usual.port(name) for name in ('identity', 'image', 'compute', 'network')] == [5000, 9292, 8774, 9696]
-        assert sorted(cloud.port(name) for name in settings.PORTS) == list(range(21000, 21006))
+        assert sorted(cloud.port(name) for name in settings.PORTS) == list(range(21000, 21000 + len(settings.PORTS)))
 
     def test_a_file_is_replaced_whole(self, tmp_path):
         path = tmp_path / 'file'
