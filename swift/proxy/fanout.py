@@ -5,12 +5,12 @@ microseconds, and then whichever answer comes first is read first.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from strata import backend
 from strata.backend import Exchange
-from swift.proxy.nodes import Node
+from swift.proxy.nodes import Node, Nodes
 from swift.proxy.quorum import SILENT, Reply, decided
 
 Headers = dict[str, str]
@@ -18,7 +18,7 @@ Headers = dict[str, str]
 BODY = 64 * 1024
 
 
-def fan_out(app: Any, nodes: Iterator[Node], part: int, method: str, path: str, headers: Sequence[Headers], *,
+def fan_out(app: Any, nodes: Nodes, part: int, method: str, path: str, headers: Sequence[Headers], *,
             quorum: int, body: bytes | None = None) -> list[Reply]:
     """One request for each of ``headers``; as many replies, 503 where there was none.
 
@@ -31,13 +31,13 @@ def fan_out(app: Any, nodes: Iterator[Node], part: int, method: str, path: str, 
 def collect(app: Any, waiting: dict[Exchange, tuple[Node, Headers, float]], method: str, quorum: int,
             replies: list[Reply]) -> list[Reply]:
     """``replies``, and those still to come to requests that cannot be sent again; 503 for those that fail."""
-    fan = _Fan(app, iter(()), 0, method, '', quorum, None)
+    fan = _Fan(app, None, 0, method, '', quorum, None)
     fan.waiting, fan.replies = waiting, replies
     return fan.run([])
 
 
 class _Fan:
-    def __init__(self, app: Any, nodes: Iterator[Node], part: int, method: str, path: str, quorum: int,
+    def __init__(self, app: Any, nodes: Nodes | None, part: int, method: str, path: str, quorum: int,
                  body: bytes | None) -> None:
         self.app = app
         self.nodes = nodes
@@ -68,7 +68,7 @@ class _Fan:
     def _send(self) -> None:
         """Find a node for each that has none."""
         while self.unsent:
-            node = next(self.nodes, None)
+            node = self._next()
             if node is None:
                 self.replies += [SILENT] * len(self.unsent)
                 self.unsent.clear()
@@ -77,6 +77,15 @@ class _Fan:
             exchange = begin(self.app, node, self.part, self.method, self.path, headers, self.body)
             if exchange is not None:
                 self.waiting[exchange] = node, self.unsent.pop(), time.monotonic() + self.app.conf.node_timeout
+
+    def _next(self) -> Node | None:
+        """Whom to tell next; nodes that are left alone only if a quorum needs them."""
+        if self.nodes is None:
+            return None
+        node = next(self.nodes, None)
+        if node is None and len(self.waiting) + len(self.replies) < self.quorum:
+            node = self.nodes.revived()
+        return node
 
     def _receive(self, deadline: float | None) -> bool:
         """Take what has come; ``False`` when the time after the quorum is over."""
@@ -127,7 +136,10 @@ def receive(app: Any, node: Node, exchange: Exchange) -> Reply | None:
         app.errors.error(node, f'{exchange.method}: {error}')
         return None
     reply = Reply(answer.status, answer.reason, answer.headers, body)
-    return None if failed(app, node, reply, exchange.method) else reply
+    if failed(app, node, reply, exchange.method):
+        return None
+    app.errors.trust(node)
+    return reply
 
 
 def failed(app: Any, node: Node, reply: Any, what: str) -> bool:

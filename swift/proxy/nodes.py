@@ -53,6 +53,11 @@ class ErrorLimits:
         if count == self.limit:
             LOG.error('%s is left alone for %s s', name(node), self.interval)
 
+    def trust(self, node: Node) -> None:
+        """It has answered: if it was left alone, that is over."""
+        if self._errors and self._errors.get(key(node), (0, 0.0))[0] > self.limit:
+            del self._errors[key(node)]
+
     def limit_now(self, node: Node, why: str) -> None:
         """It is of no use for now (a full disk)."""
         self._errors[key(node)] = self.limit + 1, time.monotonic()
@@ -89,12 +94,9 @@ class Sorter:
 
 
 class Nodes:
-    """Nodes for one request, the best first: primaries, then handoffs, none twice and none that is error limited.
+    """Nodes for one request, the best first: primaries, then handoffs, none twice and none that is error limited."""
 
-    Those that failed meanwhile do not count against ``request_node_count``.
-    """
-
-    __slots__ = ('_count', '_errors', '_handoffs', '_log', '_order', 'primaries')
+    __slots__ = ('_count', '_errors', '_handoffs', '_log', '_order', '_skipped', 'primaries')
 
     def __init__(self, ring: Ring, part: int, sorter: Sorter, errors: ErrorLimits,
                  request_node_count: Callable[[float], int], *, local_first: bool = False, log: bool = True) -> None:
@@ -105,6 +107,7 @@ class Nodes:
         self._log = log
         self._count = request_node_count(len(primaries))
         self._handoffs = 0
+        self._skipped: list[Node] = []
         near = sorter.options.write_affinity if local_first else None
         if near is None:
             self._order = itertools.chain(sorter.sort(primaries), _later(ring, part))
@@ -120,6 +123,8 @@ class Nodes:
             raise StopIteration
         for node in self._order:
             if self._errors.limited(node):
+                if 'handoff_index' not in node:
+                    self._skipped.append(node)
                 continue
             self._count -= 1
             if 'handoff_index' in node and self._log:
@@ -127,6 +132,10 @@ class Nodes:
                 LOG.info('handoff requested (%d): %s', self._handoffs, name(node))
             return node
         raise StopIteration
+
+    def revived(self) -> Node | None:
+        """A primary that was left alone for its errors, when there is nobody else to turn to."""
+        return self._skipped.pop(0) if self._skipped else None
 
 
 def _later(ring: Ring, part: int) -> Iterator[Node]:

@@ -92,6 +92,8 @@ class _Upload:
         self.quorum = quorum
         self.footers = footers
         self.boundary = uuid.uuid4().hex if footers else ''
+        #: requests under way, or answered
+        self.asked = 0
         self.open: dict[Exchange, Node] = {}
         self.replies: list[Reply] = []
 
@@ -134,7 +136,7 @@ class _Upload:
             headers.pop('Etag', None)
             if self.length is not None:
                 headers['X-Backend-Obj-Content-Length'] = str(self.length)
-        for node in self.nodes:
+        while (node := self._next()) is not None:
             try:
                 exchange = self.app.pool.open(
                     node['ip'], node['port'], 'PUT', f'/{node["device"]}/{self.part}{self.path}', headers,
@@ -142,21 +144,30 @@ class _Upload:
             except backend.Failed as error:
                 self.app.errors.error(node, f'PUT {self.path}: {error}')
                 continue
+            self.asked += 1
             return node, exchange
         return None
+
+    def _next(self) -> Node | None:
+        """Whom to ask next; nodes that are left alone only if a quorum needs them."""
+        node = next(self.nodes, None)
+        return self.nodes.revived() if node is None and self.asked < self.quorum else node
 
     def _heard(self, node: Node, exchange: Exchange) -> bool:
         """Whether the node has answered: with ``100 Continue``, or a reply that counts."""
         try:
             answer = exchange.await_continue()
             if answer is None:
+                self.app.errors.trust(node)
                 self.open[exchange] = node
                 return True
             reply = Reply(answer.status, answer.reason, answer.headers, answer.body(fanout.BODY))
         except backend.Failed as error:
             self.app.errors.error(node, f'PUT {self.path}: {error}')
+            self.asked -= 1
             return False
         if fanout.failed(self.app, node, reply, 'PUT'):
+            self.asked -= 1
             return False
         self.replies.append(reply)
         return True

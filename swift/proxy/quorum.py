@@ -40,16 +40,15 @@ def decided(statuses: Sequence[int], quorum: int) -> bool:
 def best(replies: Iterable[Reply], quorum: int, overrides: Mapping[int, int] | None = None) -> Response:
     """The answer of the quorum, or 503.
 
-    ``overrides``: statuses to take for others if there is no quorum otherwise
-    (a DELETE that finds nothing on one replica has deleted there, too).
+    ``overrides``: statuses that are as good as others once somebody has given
+    one of those: a DELETE that one replica has carried out has found nothing on
+    a handoff, or on a replica that missed the object.
     """
-    found = _agreed(list(replies), quorum)
-    if found is None and overrides:
-        found = _agreed([Reply(overrides[each.status]) if each.status in overrides else each for each in replies],
-                        quorum)
-    if found is None:
-        return error(503)
-    return respond(found)
+    replies = list(replies)
+    if overrides and any(each.status in overrides.values() for each in replies):
+        replies = [Reply(overrides[each.status]) if each.status in overrides else each for each in replies]
+    found = _agreed(replies, quorum)
+    return error(503) if found is None else respond(found)
 
 
 def _agreed(replies: list[Reply], quorum: int) -> Reply | None:

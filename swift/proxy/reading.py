@@ -20,7 +20,7 @@ from strata.backend import Answer, Exchange
 from swift.http.response import Response
 from swift.proxy import fanout
 from swift.proxy.nodes import Node, Nodes, Sorter
-from swift.proxy.quorum import SILENT, Reply, best, quorum_size, take_headers
+from swift.proxy.quorum import SILENT, Reply, best, decided, quorum_size, take_headers
 from swift.proxy.stream import Body, Resumed
 from swift.timestamp import ZERO, Timestamp
 
@@ -115,11 +115,18 @@ class Search:
         headers['Accept-Ranges'] = 'bytes'
         return response
 
+    def _next(self) -> Node | None:
+        """Whom to ask next; nodes that are left alone only if the others do not settle it."""
+        node = next(self.nodes, None)
+        if node is None and not decided([each.status for each in self.replies], quorum_size(self.nodes.primaries)):
+            node = self.nodes.revived()
+        return node
+
     def find(self) -> Source | None:
         """The next good source."""
         if self.concurrency > 1:
             return self._race()
-        for node in self.nodes:
+        while (node := self._next()) is not None:
             exchange = self._begin(node)
             if exchange is None:
                 continue
@@ -136,7 +143,7 @@ class Search:
         patience = self.app.concurrency_timeout(self.sorter)
         while True:
             room = len(self._running) < self.concurrency
-            node = next(self.nodes, None) if room else None
+            node = self._next() if room else None
             if node is not None:
                 exchange = self._begin(node)
                 if exchange is None:
@@ -170,7 +177,7 @@ class Search:
         while True:
             concluded = len(found) + sum(1 for each in self.replies if each.status != 503)
             while concluded + len(self._running) < self.nodes.primaries:
-                node = next(self.nodes, None)
+                node = self._next()
                 if node is None:
                     break
                 exchange = self._begin(node)
@@ -216,6 +223,8 @@ class Search:
         try:
             answer = exchange.answer()
             status = answer.status
+            if status < 500:
+                self.app.errors.trust(node)
             if status < 400 or status == 416:
                 if not self._deleted or age(answer.headers) >= self._deleted:
                     return Source(node, answer)
