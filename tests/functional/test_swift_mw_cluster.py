@@ -168,7 +168,11 @@ def test_what_is_encrypted_is_read_and_listed_and_not_on_any_disk(user, cluster)
     assert user.ask('GET', '/c/secret', headers={'If-None-Match': md5}).status_code == 304
     listed = {entry['name']: entry['hash'] for entry in user.ask('GET', '/c?format=json').json()}
     assert listed['secret'] == md5
-    assert user.ask('PUT', '/c/copied', headers={'X-Copy-From': 'c/secret'}).status_code == 201
+    copied = user.ask('PUT', '/c/copied', headers={'X-Copy-From': 'c/secret', 'X-Object-Meta-New': 'bluish'})
+    assert (copied.status_code, copied.headers['X-Object-Meta-Plan'], copied.headers['X-Object-Meta-New']) == (
+        201, 'reddish', 'bluish')
+    metadata = user.ask('HEAD', '/c/copied').headers
+    assert (metadata['X-Object-Meta-Plan'], metadata['X-Object-Meta-New']) == ('reddish', 'bluish')
     assert user.ask('GET', '/c/copied').content == body
     assert not [path for path in cluster.files('.data') if b'attack' in path.read_bytes()]
 

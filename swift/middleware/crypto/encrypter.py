@@ -47,8 +47,11 @@ class Encrypter:
         keys = fetch(request.environ)
         # behind this filter they are no user metadata any more
         self._constraints.check_metadata(request, 'Object')
-        encrypt_metadata(request.environ, keys)
-        return self._put(request, keys) if request.method == 'PUT' else self.app
+        plain = encrypt_metadata(request.environ, keys)
+        try:
+            return self._put(request, keys) if request.method == 'PUT' else request.respond(self.app)
+        finally:
+            request.environ.update(plain)       # who is further out may want to tell of them
 
     def _put(self, request: Request, keys: Keys) -> Response:
         body = _Body(request, keys)
@@ -97,20 +100,20 @@ def fetch(environ: dict[str, Any], key_id: Any = None) -> Keys:
         raise HttpError(500, 'Unable to retrieve encryption keys.') from error
 
 
-def encrypt_metadata(environ: dict[str, Any], keys: Keys) -> None:
-    """Replace user metadata by encrypted ones; an empty value, which removes one, stays as it is."""
-    found = False
+def encrypt_metadata(environ: dict[str, Any], keys: Keys) -> dict[str, str]:
+    """Replace user metadata by encrypted ones, and return them; an empty value, which removes one, stays as it is."""
+    plain = {}
     for name in [name for name in environ if name.startswith(_META)]:
         value = environ[name]
         if not value:
             continue
         made = 'HTTP_' + ciphers.USER_META_PREFIX.upper().replace('-', '_') + name[len(_META):]
         environ[made] = ciphers.encrypt(value, keys['object'])
-        del environ[name]
-        found = True
-    if found:
+        plain[name] = environ.pop(name)
+    if plain:
         environ['HTTP_' + ciphers.USER_META.upper().replace('-', '_')] = ciphers.dump(
             {'cipher': ciphers.NAME, 'key_id': keys['id']})
+    return plain
 
 
 class _Body:
