@@ -13,7 +13,7 @@ from strata.testing import wait
 from tests.swift_cluster import Cluster
 
 FILTERS = ('catch_errors gatekeeper healthcheck proxy_logging cache listing_formats tempurl formpost tempauth '
-           'staticweb copy slo dlo symlink keymaster encryption proxy_logging')
+           'staticweb copy slo dlo versioned_writes symlink keymaster encryption proxy_logging')
 SECRET = 'MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE='
 
 
@@ -196,6 +196,22 @@ def test_links_to_encrypted_objects_are_read(user):
         assert (answer.status_code, answer.content) == (200, b'target')
     listed = {entry['name']: entry for entry in user.ask('GET', '/c?format=json').json()}
     assert listed['hard']['symlink_etag'] == md5 and listed['link']['symlink_path'].endswith('/c/target')
+
+
+def test_versions_are_encrypted_and_found_again(user):
+    assert user.ask('PUT', '/versioned', headers={'X-Versions-Enabled': 'true'}).status_code == 201
+    for body in (b'first', b'second'):
+        assert user.ask('PUT', '/versioned/o', data=body).status_code == 201
+    assert user.ask('GET', '/versioned/o').content == b'second'
+    versions = user.ask('GET', '/versioned?versions&format=json').json()
+    assert [entry['hash'] for entry in versions] == [hashlib.md5(body).hexdigest() for body in (b'second', b'first')]
+    assert user.ask('GET', f'/versioned/o?version-id={versions[1]["version_id"]}').content == b'first'
+    assert user.ask('PUT', '/stack').status_code == user.ask('PUT', '/top', headers={
+        'X-Versions-Location': 'stack'}).status_code == 201
+    for body in (b'first', b'second'):
+        user.ask('PUT', '/top/o', data=body)
+    user.ask('DELETE', '/top/o')
+    assert user.ask('GET', '/top/o').content == b'first'
 
 
 def test_large_objects_are_encrypted_and_found_in_listings(user):
