@@ -84,6 +84,8 @@ class Store:
             refused = authorize(request)
             if refused is not None:
                 raise HttpError(refused.status)
+            if not request.environ.get('swift.authorize_override'):
+                del request.environ['swift.authorize']      # as the proxy does
 
     # accounts
 

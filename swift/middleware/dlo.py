@@ -66,7 +66,8 @@ class DynamicLargeObjects:
             return self.app
         if request.params.get('multipart-manifest') == 'get':
             return self.app
-        response = request.respond(self.app)
+        # the application strikes out ``swift.authorize`` once it has said yes to one path; segments are others
+        response = request.copy().respond(self.app)
         value = response.headers.get(HEADER)
         if not value:
             return response

@@ -90,7 +90,8 @@ class Symlink:
     def _follow(self, request: Request, only_static: bool = False) -> Response:
         """What a chain of links comes to; raises ``HttpError`` 409 for a chain that is too long or not true."""
         hops = extended = 0
-        current, etag, where, hidden = request, None, None, None
+        # the application strikes out ``swift.authorize`` once it has said yes to one path; what follows is others
+        current, etag, where, hidden = request.copy(), None, None, None
         while True:
             response = current.respond(self.app)
             target = response.headers.get(SYSMETA)

@@ -96,7 +96,7 @@ class Bulk:
             if len(found) >= self._deleting.deletes:
                 raise HttpError(413, f'Maximum Bulk Deletes: {self._deleting.deletes} per request')
             found.append(_target(name))
-        return sorted(found, key=lambda target: '/' not in target.name.strip('/'))
+        return sorted(found, key=lambda target: target.is_container)
 
     def _lines(self, request: Request) -> Iterable[bytes]:
         """Raises ``HttpError`` for one that is too long."""

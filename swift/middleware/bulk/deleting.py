@@ -25,6 +25,11 @@ class Target:
     refused: str | None = None  # a status line: it is known already that it cannot be done
     quoted: bool = False        # the name is as the client wrote it, for it cannot be unquoted
 
+    @property
+    def is_container(self) -> bool:
+        """Whether it is no object."""
+        return '/' not in self.name.strip('/')
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Limits:
@@ -82,8 +87,11 @@ class Deleter:
                 asked += len(batch)
                 if asked > self._limits.deletes:
                     raise HttpError(413, f'Maximum Bulk Deletes: {self._limits.deletes} per request')
-                for target, status in zip(batch, pool.map(self._delete, batch)):
-                    self._note(target, status)
+                # a container waits for the objects before it
+                for kind in (False, True):
+                    group = [target for target in batch if target.is_container is kind]
+                    for target, status in zip(group, pool.map(self._delete, group)):
+                        self._note(target, status)
             if not asked:
                 raise HttpError(400, 'Invalid bulk delete.')
         except HttpError as error:
@@ -106,7 +114,7 @@ class Deleter:
                 green.sleep(wait)
                 wait *= 2
             status = self._ask(path)
-            if status != 409 or '/' in target.name.strip('/'):
+            if status != 409 or not target.is_container:
                 break
         return status_line(status)
 

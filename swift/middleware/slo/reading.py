@@ -34,17 +34,19 @@ class Reader:
     def __init__(self, app: Any, limits: segments.Limits, request: Request) -> None:
         self._app = app
         self._limits = limits
-        self._request = request
+        # the application strikes out ``swift.authorize`` once it has said yes to one path; segments are others
+        self._request = request.copy()
 
     def respond(self) -> Response:
         """The answer, whatever the object is."""
         request = self._request
         if request.params.get('multipart-manifest') == 'get':
             return self._manifest(request.params.get('format') == 'raw')
-        etags.update_is_at(request, ETAG)
-        ignored = [request.headers[IGNORE_RANGE]] if IGNORE_RANGE in request.headers else []
-        request.headers[IGNORE_RANGE] = ','.join([*ignored, FLAG])
-        response = request.respond(self._app)
+        asked = request.copy()
+        etags.update_is_at(asked, ETAG)
+        ignored = [asked.headers[IGNORE_RANGE]] if IGNORE_RANGE in asked.headers else []
+        asked.headers[IGNORE_RANGE] = ','.join([*ignored, FLAG])
+        response = asked.respond(self._app)
         if not is_slo(response):
             return response
         part = self._part()
@@ -61,7 +63,7 @@ class Reader:
     def _manifest(self, raw: bool) -> Response:
         """``?multipart-manifest=get``."""
         if not raw:
-            response = self._request.respond(self._app)
+            response = self._request.copy().respond(self._app)
             if is_slo(response):
                 response.headers['Content-Type'] = 'application/json; charset=utf-8'
             return response
