@@ -11,6 +11,7 @@ from glance.stores import load
 from glance.stores.interface import CHUNK, Full, Missing
 from strata import clock, errors
 from strata import conf as configuration
+from strata.testing import wait
 from strata.testing.web import serving
 from tests.functional.glance_cloud import Chunked, Cloud
 from tests.functional.keystone_cloud import PASSWORD, keystone_template  # noqa: F401
@@ -302,3 +303,34 @@ def test_an_image_goes_in_and_out_through_the_api(object_store, tmp_path, names)
     assert cloud.request(cloud.alice, 'DELETE', f'/v2/images/{image["id"]}').status == 204
     cloud.sweep()
     assert set(names()) == before
+
+
+def test_an_upload_that_loses_the_object_store_can_be_swept_when_it_is_back(object_store, build, names):
+    store, key = build(), clock.new_uuid()
+    nodes = object_store.cluster.nodes
+
+    def chunks():
+        yield from pieces(bytes(10 * MIB))
+        for node in nodes:
+            node.stop('object')
+        yield from pieces(bytes(10 * MIB))
+    try:
+        with pytest.raises(errors.Unavailable) as caught:
+            store.write(key, chunks())
+        assert '127.0.0.1' not in str(caught.value)
+    finally:
+        for node in nodes:
+            node.start()
+    with pytest.raises(Missing):
+        store.read(key)
+    # the proxy avoids servers that failed for a while
+    wait.until(lambda: not swept(store, names, key), 30)
+
+
+def swept(store, names, key):
+    """What is still there after another try to remove it."""
+    try:
+        store.delete(key)
+    except errors.Error:
+        return [key]
+    return [name for name in names() if name.startswith(key)]
