@@ -153,6 +153,7 @@ class Copy:
         response.headers['X-Copied-From-Account'] = paths.quote(account)
         response.headers['X-Copied-From'] = paths.quote(f'{container}/{name}')
         response.headers['X-Copied-From-Last-Modified'] = source.headers.get('Last-Modified')
+        response.headers['X-Copied-From-Version-Id'] = source.headers.get('X-Object-Version-Id')
         for header, value in request.headers.items():
             if header.startswith('X-Object-Meta-') or header == 'X-Delete-At':
                 response.headers[header] = value

@@ -65,7 +65,10 @@ class ListingFormats:
         request.query_string = urllib.parse.urlencode([*pairs, ('format', 'json')])
         response = request.respond(self.app)
         kind = response.headers.get('Content-Type', '').partition(';')[0].strip()
-        written = request.environ.get('swift.format_listing') is False      # by a filter, for the client
+        written = request.environ.get('swift.format_listing') is False      # by a filter, as JSON for the client
+        if written and response.is_success and chosen == 'application/xml':
+            response.close()
+            raise HttpError(406)
         if not response.is_success or kind != 'application/json' or written:
             return response
         if negotiated:

@@ -254,11 +254,25 @@ def test_metadata_are_of_the_version_that_is_current(cloud):
         assert (shown.headers['X-Object-Meta-A'], shown.headers['Content-Type']) == ('1', 'q/r')
 
 
+def test_what_expires_is_the_link(cloud):
+    version = cloud.put('v/o', b'one', X_Delete_After='1000')
+    assert 'X-Delete-At' in cloud.store.thing('/v1/a/v/o').headers
+    assert 'X-Delete-At' not in cloud.ask('HEAD', f'/v1/a/v/o?version-id={version}').headers
+    assert cloud.ask('PUT', '/v1/a/v/o', {'X-Delete-At': 'x'}, b'x').status == 400
+
+
+def test_versions_are_told_in_json_alone(cloud):
+    cloud.put('v/o', b'one')
+    assert cloud.ask('GET', '/v1/a/v?versions&format=xml').status == 406
+    assert cloud.ask('GET', '/v1/a/v?versions', {'Accept': 'text/plain'}).headers['Content-Type'] == \
+        'application/json; charset=utf-8'
+
+
 def test_a_version_can_be_copied(cloud):
     first = cloud.put('v/o', b'one', Content_Type='t/x')
     cloud.put('v/o', b'two')
     answer = cloud.ask('COPY', f'/v1/a/v/o?version-id={first}', {'Destination': 'v/c'})
-    assert answer.status == 201
+    assert (answer.status, answer.headers['X-Copied-From-Version-Id']) == (201, first)
     assert cloud.get('v/c') == b'one'
     assert cloud.store.thing('/v1/a/v/c').kind == 't/x'
 

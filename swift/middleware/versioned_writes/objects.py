@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from swift import conf as confs
+from swift import constraints
 from swift.http import HttpError, Request, Response
 from swift.http import path as paths
 from swift.middleware import symlink, transfer
@@ -184,7 +185,7 @@ class Objects:
             found.drain()
             raise HttpError(503)
         headers = {name: value for name, value in found.headers.items()
-                   if name in KEPT or name.lower().startswith(transfer.META)}
+                   if name != 'X-Delete-At' and (name in KEPT or name.lower().startswith(transfer.META))}
         target = names.make_pre_authed_subrequest(
             self._request.environ, method='PUT', source='OV', headers={**headers, names.ALLOW: 'true'},
             path=self._kept(Timestamp(found.headers.get('X-Timestamp') or Timestamp.now())))
@@ -208,6 +209,9 @@ class Objects:
         detect = confs.true(request.headers.pop('X-Detect-Content-Type', None))
         if symlink.TARGET not in request.headers and (detect or not request.environ.get('CONTENT_TYPE')):
             request.environ['CONTENT_TYPE'] = mimetypes.guess_type(self._name)[0] or 'application/octet-stream'
+        constraints.check_delete_headers(request)
+        # what expires is the link; the version stays
+        expires = request.headers.pop('X-Delete-At', None)
         self._keep()
         now = self._now()
         opened = self._opened(now)
@@ -220,8 +224,7 @@ class Objects:
         kind = opened.environ.get('CONTENT_TYPE') or 'application/octet-stream'
         size = request.headers.get('X-Object-Sysmeta-Slo-Size', str(counted.taken))
         linked = self._link(now, Timestamp(now, 1), response.etag or '', size, kind, {
-            'X-Delete-At': opened.headers.get('X-Delete-At'),
-            'slo_etag': request.headers.get('X-Object-Sysmeta-Slo-Etag')})
+            'X-Delete-At': expires, 'slo_etag': request.headers.get('X-Object-Sysmeta-Slo-Etag')})
         if not linked.is_success:
             names.own(request, self._app, 'DELETE', self._kept(now)).drain()
             response.close()
@@ -301,7 +304,6 @@ class Objects:
         etag = head.etag or ''
         size = head.headers.get('X-Object-Sysmeta-Slo-Size') or head.headers.get('Content-Length', '0')
         linked = self._link(when, Timestamp(self._now(), 1), etag, size, kind, {
-            'X-Delete-At': head.headers.get('X-Delete-At'),
             'slo_etag': head.headers.get('X-Object-Sysmeta-Slo-Etag')})
         if not linked.is_success:
             return linked
