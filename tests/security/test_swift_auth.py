@@ -102,7 +102,8 @@ def test_a_pickle_in_memcached_runs_nothing(tmp_path):
 
 IDENTITY = {'X-Identity-Status': 'Confirmed', 'X-Roles': 'admin,ResellerAdmin', 'X-User-Id': 'u',
             'X-Project-Id': 'test', 'X-Service-Roles': 'service',
-            'Remote-User': 'test:owner,test,AUTH_test,.reseller_admin', 'Swift-Owner': 'true', 'Swift.Authorize_Override': 'true', 'Reseller-Request': 'true'}
+            'Remote-User': 'test:owner,test,AUTH_test,.reseller_admin', 'Swift-Owner': 'true',
+            'Swift.Authorize_Override': 'true', 'Reseller-Request': 'true'}
 
 
 def test_nobody_says_himself_who_he_is():
