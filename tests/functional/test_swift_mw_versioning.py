@@ -325,6 +325,15 @@ def test_the_hidden_is_not_for_clients(cloud):
     assert [each['name'] for each in json.loads(cloud.ask('GET', '/v1/a?format=json').body)] == ['v']
 
 
+def test_an_account_counts_the_bytes_of_versions_to_their_container(cloud):
+    cloud.ask('PUT', '/v1/a/w')
+    cloud.put('v/o', b'one')
+    cloud.put('v/o', b'three')
+    for query in ('', '&limit=1', '&reverse=on', '&prefix=v'):
+        listed = json.loads(cloud.ask('GET', f'/v1/a?format=json{query}').body)
+        assert {each['name']: each['bytes'] for each in listed}.get('v', 8) == 8
+
+
 @pytest.mark.parametrize('headers', [{'X-Versions-Location': 'x'}, {'X-Container-Sync-To': 'x'}])
 def test_object_versioning_does_not_go_with_everything(headers):
     cloud = Cloud()

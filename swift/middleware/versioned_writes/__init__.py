@@ -19,7 +19,7 @@ from typing import Any
 
 from swift import conf as confs
 from swift.http import Request, info, serving
-from swift.middleware.versioned_writes import legacy, names
+from swift.middleware.versioned_writes import accounts, legacy, names
 from swift.middleware.versioned_writes.containers import Containers
 from swift.middleware.versioned_writes.objects import Objects
 from swift.proxy.info import get_container_info
@@ -46,9 +46,11 @@ class VersionedWrites:
     @serving
     def _serve(self, request: Request) -> Any:
         pieces = request.path.split('/', 4)
-        if len(pieces) < 3 or pieces[0] or not all(pieces[1:3]) or len(pieces) == 3 or not pieces[3] \
+        if len(pieces) < 3 or pieces[0] or not all(pieces[1:3]) \
                 or request.environ.get('HTTP_X_BACKEND_ALLOW_RESERVED_NAMES'):
             return self.app
+        if len(pieces) == 3 or not pieces[3]:
+            return accounts.respond(self.app, request) if self._objects and request.method == 'GET' else self.app
         if len(pieces) == 4 or not pieces[4]:
             return self._container(request)
         return self._object(request)
