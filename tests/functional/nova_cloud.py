@@ -42,12 +42,12 @@ class People:
         """The body of a token."""
         role, _, rest = token.partition(':')
         user, _, project = rest.partition(':')
-        if role not in ROLES or not project:
+        if role not in ROLES or not user:
             raise errors.Unauthorized()
         later = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
         domain = {'id': 'default', 'name': 'Default'}
         return {'user': {'id': user, 'name': user, 'domain': domain},
-                'project': {'id': project, 'name': project, 'domain': domain},
+                **({'project': {'id': project, 'name': project, 'domain': domain}} if project else {}),
                 'roles': [{'id': name, 'name': name} for name in ROLES[role]],
                 'expires_at': later.strftime('%Y-%m-%dT%H:%M:%S.%fZ'), 'methods': ['password']}
 

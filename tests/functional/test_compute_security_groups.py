@@ -33,6 +33,17 @@ def test_groups_are_made_listed_changed_and_deleted(cloud):
     assert cloud.call('GET', f'/os-security-groups/{made["id"]}').status == 404
 
 
+def test_an_administrator_without_a_project_has_none_of_his_own_but_sees_all(cloud):
+    made = group(cloud)
+    nobody = {'who': 'admin', 'user': 'root', 'project': ''}
+    listed = cloud.get('/os-security-groups?all_tenants=1', **nobody)['security_groups']
+    assert made['id'] in [each['id'] for each in listed]
+    for answer in (cloud.call('GET', '/os-security-groups', **nobody),
+                   cloud.call('POST', '/os-security-groups', {'security_group': {'name': 'n', 'description': ''}},
+                              **nobody)):
+        assert answer.status == 403 and 'project' in answer.message
+
+
 def test_from_2_36_on_they_belong_to_the_network_api(cloud):
     assert cloud.call('GET', '/os-security-groups', version='2.35').status == 200
     assert cloud.call('GET', '/os-security-groups', version='2.36').status == 404

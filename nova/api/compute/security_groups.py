@@ -35,7 +35,14 @@ def proxied() -> Iterator[None]:
     try:
         yield
     except errors.Conflict as error:
-        raise errors.Invalid(str(error).replace('{', '(').replace('}', ')')) from error
+        raise errors.Invalid(str(error)) from error
+
+
+def _project(req: Request) -> str:
+    """The caller's project: one without has no groups of its own."""
+    if not req.context or not req.context.project_id:
+        raise errors.Forbidden('A security group belongs to a project: the token must be scoped to one.')
+    return req.context.project_id
 
 
 def _shown_rule(row: SecurityGroupRule, names: dict[str, SecurityGroup]) -> dict[str, Any]:
@@ -63,12 +70,12 @@ def _shown(req: Request, groups: Sequence[SecurityGroup]) -> list[dict[str, Any]
 def index(req: Request, query: dict[str, Any]) -> dict[str, Any]:
     """The groups of the project, or to an administrator who asks so, of all."""
     context = req.context
-    assert context is not None and context.project_id is not None
-    security_groups.default(req.wiring, context.project_id)
-    everybody = context.is_admin and query.get('all_tenants', '0').lower() not in ('0', 'false')
+    assert context is not None
     wanted = rows.visible(context).options(*rows.whole()).order_by(SecurityGroup.name, SecurityGroup.id)
-    if not everybody:
-        wanted = wanted.where(SecurityGroup.project_id == context.project_id)
+    if not context.is_admin or query.get('all_tenants', '0').lower() in ('0', 'false'):
+        project = _project(req)
+        security_groups.default(req.wiring, project)
+        wanted = wanted.where(SecurityGroup.project_id == project)
     with req.wiring.db.reading() as tx:
         found = tx.scalars(wanted).all()
     first = query.get('offset', 0)
@@ -90,7 +97,7 @@ def create(req: Request, body: dict[str, Any]) -> dict[str, Any]:
     assert req.context is not None
     with proxied():
         [group] = security_groups.create(req.wiring, req.context, [{
-            'name': body['name'], 'description': body['description'] or '', 'project_id': req.context.project_id}])
+            'name': body['name'], 'description': body['description'] or '', 'project_id': _project(req)}])
     return {'security_group': _shown(req, [group])[0]}
 
 
