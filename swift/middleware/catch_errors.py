@@ -10,8 +10,8 @@ for the whole.
 """
 
 import logging
+import os
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -31,7 +31,7 @@ EXTRA = 32
 
 def trans_id(suffix: str = '') -> str:
     """A new transaction id: ``tx``, 21 random hexadecimal digits, the time, and the suffix."""
-    return f'tx{uuid.uuid4().hex[:21]}-{int(time.time()):010x}{suffix}'
+    return f'tx{os.urandom(11).hex()[:21]}-{int(time.time()):010x}{suffix}'
 
 
 class CatchErrors:

@@ -191,9 +191,8 @@ class TempAuth:
             return self._account_acl(request, container)
         if READER in groups and request.method in READS:
             return None
-        if not self._in_required_group(environ, prefix, groups):
-            return self._refusal(environ)
-        if account in groups and (container or request.method not in ('PUT', 'DELETE')):
+        if account in groups and (container or request.method not in ('PUT', 'DELETE')) \
+                and self._in_required_group(environ, prefix, groups):
             # an account is not for its own users to make or remove
             environ['swift_owner'] = True
             return self._account_acl(request, container)
@@ -210,8 +209,7 @@ class TempAuth:
 
     def _in_required_group(self, environ: dict[str, Any], prefix: str, groups: list[str]) -> bool:
         wanted = self._prefixes.options[prefix].require_group
-        return not wanted or not groups or wanted in groups or \
-            wanted in environ.get('swift.tempauth.service_groups', ())
+        return not wanted or wanted in groups or wanted in environ.get('swift.tempauth.service_groups', ())
 
     def _listed(self, request: Request, groups: list[str], obj: str | None) -> bool:
         """Whether the container's list lets the request in."""

@@ -226,6 +226,14 @@ def test_a_service_account_opens_to_two_tokens():
     assert cloud.allows('test:owner', 'GET', ACCOUNT, {'X-Service-Token': 'AUTH_tkbad'}) == 200
 
 
+def test_a_list_opens_a_container_of_a_service_account_as_any_other():
+    cloud = Cloud({'/v1/SERVICE_test/c': ('.r:*', ''), '/v1/SERVICE_test/d': ('test', '')},
+                  reseller_prefix='AUTH, SERVICE', SERVICE_require_group='service')
+    users = (None, 'test:member', 'other:owner')
+    assert [cloud.allows(user, 'GET', '/v1/SERVICE_test/c/o') for user in users] == [200, 200, 200]
+    assert [cloud.allows(user, 'GET', '/v1/SERVICE_test/d/o') for user in users] == [401, 200, 403]
+
+
 def test_another_cluster_comes_in_with_the_containers_key(cloud):
     path, headers = ACCOUNT + '/c/o', {'X-Container-Sync-Key': 'secret', 'X-Timestamp': '1'}
     assert ask(cloud.filter, path, 'PUT', headers=headers, swift_sync_key='secret').status == 200
