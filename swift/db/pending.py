@@ -28,6 +28,8 @@ LOG = logging.getLogger(__name__)
 CAP = 131_072
 #: seconds after which a sync is worth a thread
 SLOW = 0.002
+#: rows a sync brings on average from which on waiting for company is worth it, and how often that is tried
+ALONE, TRY = 1.2, 16
 
 Row = tuple[Any, ...]
 
@@ -85,41 +87,49 @@ def append(path: str, row: Row) -> int:
 class _Round:
     """One sync, and those who wait for it."""
 
-    __slots__ = ('done', 'error')
+    __slots__ = ('done', 'error', 'rows')
 
     def __init__(self) -> None:
         self.done = green.Event()
         self.error: OSError | None = None
+        self.rows = 1
 
 
 class Syncs:
-    """Brings appended rows to disk.
+    """Brings appended rows to disk, and those of one file that come at about the same time with one sync.
 
-    A sync blocks every greenlet, which a fast disk makes not worth avoiding.
-    Where it is slow it runs on a native thread, and those who append to one
-    file meanwhile share the next.
+    The first waits until all greenlets that can run have run, and syncs for
+    those who have joined; whether that is worth it is tried now and then.  A
+    sync blocks every greenlet, which a fast disk makes not worth avoiding; where
+    it is slow it runs on a native thread.
     """
 
     def __init__(self, slow: float = SLOW) -> None:
         self.slow = slow
-        #: how long a sync takes here, averaged over the last ones, in seconds
+        #: how long a sync takes here, and how many rows it brings, averaged over the last ones
         self.pace = 0.0
+        self.company = 1.0
+        self._turn = 0
         self._next: dict[tuple[int, int], _Round] = {}
         self._running: dict[tuple[int, int], _Round] = {}
 
     def finish(self, descriptor: int) -> None:
         """Close a file whose content is on disk then; raises ``OSError``."""
         try:
-            if self.pace < self.slow:
-                self._sync(os.fdatasync, descriptor)
-            else:
+            self._turn += 1
+            if self.pace >= self.slow or self.company > ALONE or not self._turn % TRY or self._next:
                 self._together(descriptor)
+            else:
+                self._sync(descriptor)
         finally:
             os.close(descriptor)
 
-    def _sync(self, sync: Callable[[int], None], descriptor: int) -> None:
+    def _sync(self, descriptor: int) -> None:
         began = time.perf_counter()
-        sync(descriptor)
+        if self.pace < self.slow:
+            os.fdatasync(descriptor)
+        else:
+            green.native(os.fdatasync, descriptor)
         self.pace += (time.perf_counter() - began - self.pace) / 16
 
     def _together(self, descriptor: int) -> None:
@@ -127,16 +137,19 @@ class Syncs:
         key = found.st_dev, found.st_ino
         joined = self._next.get(key)
         if joined is not None:      # it has not begun, so it will bring our row along
+            joined.rows += 1
             joined.done.wait()
             if joined.error is not None:
                 raise joined.error
             return
         mine = self._next[key] = _Round()
         try:
+            green.sleep(0)
             while key in self._running:
                 self._running[key].done.wait()
             self._running[key] = self._next.pop(key)
-            self._sync(lambda number: green.native(os.fdatasync, number), descriptor)
+            self._sync(descriptor)
+            self.company += (mine.rows - self.company) / 8
         except BaseException as error:
             mine.error = error if isinstance(error, OSError) else OSError(errno.EINTR, 'a sync was given up')
             raise
