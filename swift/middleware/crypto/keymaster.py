@@ -29,6 +29,7 @@ VERSIONS = ('1', '2', '3')
 _OPTION = 'encryption_root_secret'
 
 OPTIONS = {
+    _OPTION: confs.Option(confs.text, '', 'base64 of at least 32 bytes; others: encryption_root_secret_NAME'),
     'active_root_secret_id': confs.Option(confs.text, None, 'name of the secret for what is written'),
     'keymaster_config_path': confs.Option(confs.text, '', 'file that has the secrets'),
     'meta_version_to_write': confs.Option(confs.choice(*VERSIONS), '2', 'how paths are written'),
