@@ -23,10 +23,7 @@ if getattr(_checks, 'inspect', None) is inspect:
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """A named rule and its default check, in oslo.policy's language.
-
-    ``operations`` fills the generated documentation.
-    """
+    """A named rule and its default check, in oslo.policy's language."""
 
     name: str
     check: str
@@ -37,7 +34,7 @@ class Policy:
     """The rules of one service, as declared and as overridden by the operator."""
 
     def __init__(self, rules: Iterable[Rule], *, path: str | None = None) -> None:
-        """``path``: a policy.yaml, which may be absent; its changes are picked up on the fly."""
+        """``path``: a policy.yaml, which may be absent; if it is there now, its changes are picked up on the fly."""
         conf = cfg.ConfigOpts()
         conf([], default_config_files=[], default_config_dirs=[])
         overridden = bool(path and os.path.exists(path))

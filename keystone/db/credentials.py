@@ -2,7 +2,6 @@
 
 import datetime
 import hashlib
-from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -103,11 +102,6 @@ def application(tx: Session, id: str) -> ApplicationCredential | None:
 def application_named(tx: Session, user_id: str, name: str) -> ApplicationCredential | None:
     """A user's application credential by name."""
     return tx.scalar(applications(user_id).where(ApplicationCredential.name == name))
-
-
-def all_applications(tx: Session, user_id: str, project_id: str) -> Sequence[ApplicationCredential]:
-    """What a user has for a project."""
-    return tx.scalars(applications(user_id).where(ApplicationCredential.project_id == project_id)).all()
 
 
 def forget_project(tx: Session, project_id: str) -> None:

@@ -30,14 +30,13 @@ DELETING = 'deleting'
 
 @dataclass(frozen=True)
 class Verb:
-    """One verb.  ``needs`` names what the driver must support, if it may lack it."""
+    """One verb."""
 
     name: str                       # in the journal and on the bus
     action: str                     # in os-instance-actions
     legal: frozenset[str]           # vm_states it may start from
     doing: str                      # task_state while it runs
     leads: str | None               # vm_state when it has succeeded; None: as it was
-    needs: str | None = None
     locked: bool = True             # whether a locked server refuses it
 
 
@@ -48,14 +47,13 @@ STOP = Verb('stop', 'stop', frozenset({ACTIVE, ERROR}), 'powering-off', STOPPED)
 SOFT_REBOOT = Verb('soft_reboot', 'reboot', frozenset({ACTIVE}), 'rebooting', ACTIVE)
 HARD_REBOOT = Verb('hard_reboot', 'reboot', frozenset({ACTIVE, STOPPED, PAUSED, SUSPENDED, ERROR}),
                    'rebooting_hard', ACTIVE)
-PAUSE = Verb('pause', 'pause', frozenset({ACTIVE}), 'pausing', PAUSED, needs='pause')
-UNPAUSE = Verb('unpause', 'unpause', frozenset({PAUSED}), 'unpausing', ACTIVE, needs='pause')
-SUSPEND = Verb('suspend', 'suspend', frozenset({ACTIVE}), 'suspending', SUSPENDED, needs='suspend')
-RESUME = Verb('resume', 'resume', frozenset({SUSPENDED}), 'resuming', ACTIVE, needs='suspend')
+PAUSE = Verb('pause', 'pause', frozenset({ACTIVE}), 'pausing', PAUSED)
+UNPAUSE = Verb('unpause', 'unpause', frozenset({PAUSED}), 'unpausing', ACTIVE)
+SUSPEND = Verb('suspend', 'suspend', frozenset({ACTIVE}), 'suspending', SUSPENDED)
+RESUME = Verb('resume', 'resume', frozenset({SUSPENDED}), 'resuming', ACTIVE)
 
 #: verbs that are one call of the driver
 SIMPLE = (START, STOP, SOFT_REBOOT, HARD_REBOOT, PAUSE, UNPAUSE, SUSPEND, RESUME)
-VERBS = {verb.name: verb for verb in (BUILD, DELETE, *SIMPLE)}
 
 #: what clients see, from (vm_state, task_state); a missing task_state falls back to the vm_state's own
 _STATUS: dict[str, dict[str | None, str]] = {

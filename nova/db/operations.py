@@ -23,12 +23,6 @@ class OperationStep(journal.StepColumns, Base):
     __tablename__ = 'operation_steps'
 
 
-def of_server(tx: Session, server_id: str) -> Sequence[Operation]:
-    """A server's operations, newest first."""
-    return tx.scalars(sa.select(Operation).where(Operation.resource_id == server_id)
-                      .order_by(Operation.created_at.desc(), Operation.id.desc())).all()
-
-
 def by_request(tx: Session, server_id: str, request_id: str) -> Operation | None:
     """The operation that a request began on a server."""
     return tx.scalar(sa.select(Operation).where(Operation.resource_id == server_id,

@@ -107,11 +107,6 @@ def on_host(tx: Session, host: str) -> Sequence[Server]:
     return tx.scalars(sa.select(Server).where(Server.host == host, Server.deleted.is_(False))).all()
 
 
-def existing(tx: Session, ids: Iterable[str]) -> set[str]:
-    """Which of these ids belong to servers that are not deleted."""
-    return set(tx.scalars(sa.select(Server.id).where(Server.id.in_(list(ids)), Server.deleted.is_(False))))
-
-
 def swap(tx: Session, server: Server, *, expect: dict[str, Any], **values: Any) -> None:
     """Write ``values`` if the server is still as we ``expect`` it, or raise ``errors.Busy``.
 

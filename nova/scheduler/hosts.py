@@ -24,7 +24,6 @@ class HostState:
     free_vcpus: int
     free_ram_mb: int
     free_disk_gb: int
-    limit_vcpus: int
     cpu_info: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -61,5 +60,5 @@ def snapshot(wiring: Wiring, tx: Session) -> list[HostState]:
         host=row.host, node=row.hypervisor_hostname, hypervisor_type=row.hypervisor_type,
         alive=daemons[row.host].is_up(now, down), disabled=daemons[row.host].disabled,
         zone=daemons[row.host].availability_zone, free_vcpus=row.free_vcpus, free_ram_mb=row.free_ram_mb,
-        free_disk_gb=row.free_disk_gb, limit_vcpus=row.limit_vcpus, cpu_info=row.cpu_info or {})
+        free_disk_gb=row.free_disk_gb, cpu_info=row.cpu_info or {})
         for row in hosts.every(tx) if row.host in daemons]
