@@ -124,7 +124,9 @@ class KeystoneAuth:
         prefix = self._prefixes.of(account)
         if prefix is None:
             return _refusal(environ, identity)
-        if identity is not None and self._owns(request, account, prefix, identity):
+        # removing a whole account is not for its own users
+        if identity is not None and (container or request.method != 'DELETE') \
+                and self._owns(request, account, prefix, identity):
             self._tell_domain(request, account, container, identity)
             return None
         referrers, groups = acl.parse_acl(request.acl)

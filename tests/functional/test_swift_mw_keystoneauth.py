@@ -53,6 +53,14 @@ def test_the_published_table_holds(name):
     assert ask(app, ACCOUNT + '/c', 'OPTIONS', headers=headers).status == 200
 
 
+def test_an_account_is_made_by_its_users_and_removed_by_the_reseller():
+    app = filtered(Authorizing())
+    for headers, answers in ((who(), [200, 403, 200]), (who(project='p2', roles='ResellerAdmin'), [200, 200, 200]),
+                             (who(project='p2'), [403, 403, 403])):
+        assert [ask(app, path, method, headers=headers).status for method, path in (
+            ('PUT', ACCOUNT), ('DELETE', ACCOUNT), ('DELETE', ACCOUNT + '/c'))] == answers
+
+
 def test_only_owners_and_resellers_are_marked():
     app = Authorizing()
     for headers, owner, reseller in ((who(), True, None), (who(project='p2', roles='reselleradmin'), True, True),
