@@ -7,6 +7,8 @@ import time
 import pytest
 
 from strata.testing.web import Raw
+from strata.wsgi.limits import Limits
+from strata.wsgi.server import Server
 from swift.proxy.obj import expiry_queue
 from tests.functional.swift_proxy import Client, cluster, proxy_of
 
@@ -193,6 +195,20 @@ def test_a_client_that_goes_away_leaves_nothing(user, length):
     with raw(user, 'Transfer-Encoding: chunked') as client:
         client.send(b'5\r\nabcde\r\n')
     assert user.get('/c/o').status_code == 404 and user.names() == []
+
+
+@pytest.mark.parametrize('length', [100, 500000])
+def test_a_client_that_stalls_is_given_up(user, length):
+    server = Server(user.cluster.app, ('127.0.0.1', 0), Limits(body_time=0.2), name='impatient', access_log=False)
+    server.start()
+    try:
+        with Raw(server) as client:
+            client.send(f'PUT /v1/{user.account}/c/o HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n'.encode())
+            client.send(b'abc')
+            assert client.answer().code == 408
+    finally:
+        server.stop(0)
+    assert user.get('/c/o').status_code == 404
 
 
 def test_a_body_that_is_no_body_is_refused(user):
