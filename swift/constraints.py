@@ -30,6 +30,8 @@ OPTIONS = {
 
 #: names of the cluster's own begin so
 RESERVED = '\0'
+#: bytes that the name of a version has beside that of its object: two NULs and a time
+VERSION = 18
 _PLAIN = {'Content-Type': 'text/plain; charset=UTF-8'}
 
 
@@ -98,9 +100,9 @@ class Constraints:
             raise HttpError(413, 'Your request is too large.', _PLAIN)
         if length is None and not request.is_chunked:
             raise HttpError(411, 'Missing Content-Length header.', _PLAIN)
-        if len(name.encode('utf-8')) > self.max_object_name_length:
-            raise HttpError(400, f'Object name length of {len(name.encode())} longer than '
-                                 f'{self.max_object_name_length}', _PLAIN)
+        size = len(name.encode('utf-8')) - (VERSION if name.startswith(RESERVED) else 0)
+        if size > self.max_object_name_length:
+            raise HttpError(400, f'Object name length of {size} longer than {self.max_object_name_length}', _PLAIN)
         if not request.environ.get('CONTENT_TYPE'):
             raise HttpError(400, 'No content type', _PLAIN)
         check_delete_headers(request)

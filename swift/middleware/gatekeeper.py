@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from swift import conf as confs
+from swift.http.response import Response, error
 
 LOG = logging.getLogger(__name__)
 
@@ -45,6 +46,10 @@ class Gatekeeper:
             for key in removed:
                 del environ[key]
             LOG.debug('removed from the request: %s', removed)
+        if 'swift_' in environ.get('CONTENT_TYPE', ''):
+            refusal = _own_parameter(environ['CONTENT_TYPE'])
+            if refusal is not None:
+                return refusal(environ, start_response)
         if self._shunts and 'HTTP_X_TIMESTAMP' in environ:
             environ['HTTP_X_BACKEND_INBOUND_X_TIMESTAMP'] = environ.pop('HTTP_X_TIMESTAMP')
         if self._reserved and 'HTTP_X_ALLOW_RESERVED_NAMES' in environ:
@@ -56,6 +61,12 @@ class Gatekeeper:
             return start_response(status, headers, exc_info)
         return self.app(environ, start)
 
+
+def _own_parameter(kind: str) -> Response | None:
+    """The refusal of a Content-Type with a parameter by which filters tell each other things."""
+    if any(part.strip().lower().startswith('swift_') for part in kind.split(';')[1:]):
+        return error(400, 'Invalid Content-Type, swift_* is not a valid parameter name.')
+    return None
 
 
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[Any], Gatekeeper]:

@@ -138,7 +138,7 @@ def attributes(member: Member) -> dict[str, str]:
             if name.startswith(prefix):
                 name = name.removeprefix(prefix)
                 text = value.encode('utf-8', 'surrogateescape').decode('latin-1')
-                if name == 'mime_type':
+                if name == 'mime_type' and 'swift_' not in text.lower():    # a parameter of the cluster's own
                     found['Content-Type'] = text
                 elif name.startswith('meta.') and len(name) > 5:
                     found['X-Object-Meta-' + name[5:]] = text
