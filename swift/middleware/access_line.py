@@ -216,7 +216,7 @@ def _policy(seen: Seen) -> str | None:
         index = next((value for name, value in seen.headers
                       if name.lower() == 'x-backend-storage-policy-index'), None)
     if index is None:
-        pieces = seen.environ.get('PATH_INFO', '').split('/', 4)
+        pieces = seen.path.split('/', 4)
         known = seen.environ.get('swift.infocache')
         if len(pieces) == 5 and known:
             try:

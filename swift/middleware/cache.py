@@ -141,5 +141,9 @@ def options(given: Mapping[str, str]) -> SimpleNamespace:
 
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[Any], CacheFilter]:
     """paste."""
-    conf = options({**global_conf, **local_conf})
+    given = {**global_conf, **local_conf}
+    conf = options(given)
+    if not conf.memcache_servers and given.get('workers', '1').strip() not in ('0', '1'):
+        LOG.warning('[filter:cache]: without memcache_servers each of the workers has a cache of its own; '
+                    'tokens of tempauth and turns of ratelimit are not shared')
     return lambda app: CacheFilter(app, conf)

@@ -58,6 +58,7 @@ class ProxyLogging:
         if MADE in environ:
             return self.app(environ, start_response)
         environ[MADE] = True
+        environ.setdefault('swift.infocache', {})   # shared, also with filters that go on with a copy
         seen = Seen(environ, time.time_ns())
         length = environ.get('CONTENT_LENGTH')
         if (length and length != '0') or 'HTTP_TRANSFER_ENCODING' in environ:
