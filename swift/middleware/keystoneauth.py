@@ -98,6 +98,8 @@ class KeystoneAuth:
                 'project': (identity.project_id, identity.project_name), 'roles': sorted(identity.roles)}
             environ['REMOTE_USER'] = environ.get('HTTP_X_PROJECT_NAME') or environ.get('HTTP_X_TENANT_NAME') or ''
             environ['swift.access_logging'] = {'user_id': environ.get('HTTP_X_USER_ID')}
+            if self._reseller in identity.roles:    # filters want to know before the proxy asks for leave
+                environ['reseller_request'] = True
         elif 'swift.authorize' in environ and self._prefixes.of(_account(environ)) is None:
             return self.app(environ, start_response)    # another filter's account
         environ['swift.authorize'] = lambda request: self.authorize(request, identity)

@@ -162,3 +162,16 @@ def test_filters_before_it_may_decide_unless_forbidden():
 def test_another_authorisation_keeps_its_accounts():
     assert ask(filtered(Authorizing()), '/v1/FOO_x', **{'swift.authorize': lambda request: None}).status == 200
     assert ask(filtered(Authorizing()), ACCOUNT, **{'swift.authorize': lambda request: None}).status == 401
+
+
+def test_filters_behind_it_know_the_reseller_before_leave_is_asked():
+    """account_quotas decides by it, and the proxy asks for leave only after that."""
+    seen = []
+
+    def app(environ, start_response):
+        seen.append(environ.get('reseller_request'))
+        start_response('204 No Content', [])
+        return []
+    for headers in (who(project='p2', roles='ResellerAdmin'), who()):
+        ask(filtered(app), ACCOUNT, headers=headers)
+    assert seen == [True, None]
