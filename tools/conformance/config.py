@@ -35,6 +35,7 @@ def sections(settings: Settings, cloud: Cloud, workspace: str) -> Sections:
     """All options that differ from Tempest's defaults."""
     image, other = images(cloud)
     aliases = [one['alias'] for one in cloud.get('network', '/v2.0/extensions')['extensions']]
+    info = cloud.get('object-store', '/info')
     public = cloud.get('network', '/v2.0/networks', name='public')['networks'][0]
     return {
         'DEFAULT': {'debug': True, 'log_dir': os.path.join(workspace, 'logs'), 'log_file': 'tempest.log',
@@ -46,7 +47,7 @@ def sections(settings: Settings, cloud: Cloud, workspace: str) -> Sections:
         'identity': {'auth_version': 'v3', 'uri_v3': settings.url('identity', '/v3'), 'region': 'RegionOne',
                      'v3_endpoint_type': 'public'},
         'identity-feature-enabled': {'trust': False, 'access_rules': True, 'security_compliance': False},
-        'service_available': {'nova': True, 'glance': True, 'neutron': True, 'cinder': False, 'swift': False,
+        'service_available': {'nova': True, 'glance': True, 'neutron': True, 'cinder': False, 'swift': True,
                               'horizon': False},
         'compute': {'image_ref': image, 'image_ref_alt': other, 'flavor_ref': FLAVORS[0],
                     'flavor_ref_alt': FLAVORS[1], 'build_timeout': 120, 'max_microversion': '2.96',
@@ -58,6 +59,10 @@ def sections(settings: Settings, cloud: Cloud, workspace: str) -> Sections:
                     'project_network_cidr': '10.100.0.0/16', 'project_network_mask_bits': 28},
         'network-feature-enabled': {'api_extensions': ','.join(aliases), 'ipv6_subnet_attributes': True,
                                     'port_security': True},
+        'object-storage': {'operator_role': 'member', 'reseller_admin_role': 'ResellerAdmin', 'build_timeout': 30},
+        'object-storage-feature-enabled': {'discoverable_apis': ','.join(sorted(set(info) - {'container_sync'})),
+                                           'object_versioning': True, 'container_sync': False,
+                                           'tempurl_digest_hashlib': 'sha256'},
         'image-feature-enabled': {'import_image': True, 'image_format_enforcement': True},
     }
 

@@ -14,8 +14,8 @@ KINDS = ('account', 'container', 'object')
 PART_POWER = 10
 #: the published order
 PIPELINE = ('catch_errors gatekeeper healthcheck proxy-logging cache listing_formats container_sync bulk tempurl '
-            'ratelimit formpost authtoken keystoneauth staticweb copy container-quotas account-quotas slo dlo '
-            'versioned_writes symlink proxy-logging')
+            'ratelimit crossdomain formpost authtoken keystoneauth staticweb copy container-quotas account-quotas slo '
+            'dlo versioned_writes symlink proxy-logging')
 #: seconds between two sweeps of the daemons, and objects or megabytes a second: one host has no hurry
 DAEMONS: dict[str, dict[str, object]] = {
     'account-replicator': {'interval': 300}, 'container-replicator': {'interval': 300},
@@ -98,7 +98,7 @@ def _filters(pipeline: str, settings: Settings) -> Sections:
                       'user_domain_name': 'Default', 'project_domain_name': 'Default', 'region_name': 'RegionOne',
                       'delay_auth_decision': 'true', 'interface': 'internal'},
         'keystoneauth': {'operator_roles': 'admin, member, swiftoperator', 'reseller_admin_role': 'ResellerAdmin',
-                         'project_reader_roles': 'reader', 'system_reader_roles': 'reader'},
+                         'project_reader_roles': 'reader'},
         'versioned_writes': {'allow_versioned_writes': 'true', 'allow_object_versioning': 'true'},
     }
     eggs = {'cache': 'memcache'}

@@ -14,6 +14,8 @@ from launcher.settings import Settings, Trouble, checkout
 CATALOG = (('image', 'glance', 'image', ''), ('compute', 'nova', 'compute', '/v2.1'),
            ('network', 'neutron', 'network', ''),
            ('object-store', 'swift', 'object-store', '/v1/AUTH_%(project_id)s'))
+#: what the object store knows beside the usual roles: owns its project's account; owns every account
+OBJECT_ROLES = ('swiftoperator', 'ResellerAdmin')
 #: name, id, MiB, GiB, vcpus
 FLAVORS = (('m1.nano', '42', 192, 1, 1), ('m1.micro', '84', 256, 1, 1), ('m1.tiny', '1', 512, 1, 1),
            ('m1.small', '2', 2048, 20, 1), ('m1.medium', '3', 4096, 40, 2), ('m1.large', '4', 8192, 80, 4))
@@ -25,6 +27,8 @@ PRIVATE = '10.0.0.0/26'
 
 def accounts(cloud: Cloud) -> None:
     """The services' users, and a project ``demo`` with its member."""
+    for name in OBJECT_ROLES:
+        cloud.ensure('identity', '/v3/roles', 'role', {'name': name}, {})
     roles = {role['name']: role['id'] for role in cloud.get('identity', '/v3/roles')['roles']}
     for user, project, names in (('glance', 'service', ('service', 'admin')), ('nova', 'service', ('service', 'admin')),
                                  ('swift', 'service', ('service', 'admin')),
