@@ -5,7 +5,7 @@ import pytest
 from strata import errors
 from swift import realms
 from swift.http import Response, info
-from swift.middleware import container_sync
+from swift.middleware import container_sync, slo, symlink
 from tests.functional.swift_filters import Recorder, ask
 
 PATH = '/v1/AUTH_a/c/o%20%C3%A9'
@@ -65,6 +65,20 @@ def test_another_signature_does_not(app, swift_dir, path, auth, why):
     assert answer.body == b'X-Container-Sync-Auth header not valid; contact cluster operator for support.'
     assert info_list == [f'cs:{why}']
     assert all(call['REQUEST_METHOD'] == 'HEAD' for call in app.calls)
+
+
+def test_a_manifest_or_a_link_is_stored_as_it_is_if_another_cluster_sends_it(app, swift_dir):
+    guarded = slo.filter_factory({'swift_dir': swift_dir})(symlink.filter_factory({'swift_dir': swift_dir})(app))
+    for sent in ({'X-Static-Large-Object': 'True'},
+                 {'X-Symlink-Target': 'c/later', 'X-Symlink-Target-Etag': 'abc', 'X-Symlink-Target-Bytes': '7'}):
+        headers = {'X-Container-Sync-Auth': signed(), 'X-Backend-Inbound-X-Timestamp': STAMP, **sent}
+        assert ask(syncing(guarded, swift_dir), PATH, 'PUT', headers=headers, body=b'').status == 200
+        assert [call['REQUEST_METHOD'] for call in app.calls].count('PUT') == 1
+        app.calls.clear()
+        del headers['X-Container-Sync-Auth']
+        app.answers['HEAD /v1/AUTH_a/c/later'] = 404
+        assert ask(syncing(guarded, swift_dir), PATH, 'PUT', headers=headers, body=b'').status in (400, 409)
+        app.calls.clear()
 
 
 def test_the_containers_key_alone_keeps_the_time_and_decides_nothing(app, swift_dir):

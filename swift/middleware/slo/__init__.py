@@ -88,7 +88,7 @@ class StaticLargeObjects:
                 if action == 'delete' else self.app
         if action == 'put':
             return Writer(self, self.app, self._put, request).put(_name(pieces))
-        if FLAG in request.headers:
+        if FLAG in request.headers and not request.environ.get('swift.slo_override'):
             raise HttpError(400, f'{FLAG} is a reserved header. To create a static large object add query param '
                                  'multipart-manifest=put.')
         return self.app
