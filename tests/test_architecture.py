@@ -272,6 +272,17 @@ def test_nothing_is_left_for_later():
         if word in path.read_text(encoding='utf-8')])
 
 
+def test_who_opens_a_transaction_does_it_again_after_a_deadlock():
+    """MariaDB and PostgreSQL end one of two transactions that wait for each other: no reason for a 503."""
+    def once(path):
+        return [node.name for node in tree(path).body if isinstance(node, ast.FunctionDef)
+                and 'with wiring.db.transaction()' in ast.unparse(node)
+                and '.db.retried(' not in ast.unparse(node)
+                and 'retried' not in map(ast.unparse, node.decorator_list)]
+    assert not offences([path for path in sources('keystone', 'glance', 'nova')
+                         if role(dotted(path)) == 'domain'], once)
+
+
 def test_a_daemon_patches_before_it_imports_anything_else():
     """The network helper is the one that must not be patched: pyroute2 brings a loop of its own."""
     def unpatched(path):

@@ -8,6 +8,7 @@ from keystone.identity import passwords, who
 from keystone.wiring import Wiring
 from strata import errors
 from strata.context import Context
+from strata.db import retried
 
 
 def authenticate(wiring: Wiring, given: Given, context: Context | None, *,
@@ -60,12 +61,14 @@ def _locked(wiring: Wiring, user_id: str) -> bool:
     return user.failures >= most and user.failed_at is not None and user.failed_at > _since(wiring)
 
 
+@retried
 def _failed(wiring: Wiring, user: users.User) -> None:
     if wiring.conf.security_compliance.lockout_failure_attempts:
         with wiring.db.transaction() as tx:
             users.record_failure(tx, user.id, wiring.clock.now(), _since(wiring))
 
 
+@retried
 def _forgive(wiring: Wiring, user_id: str) -> None:
     if not wiring.conf.security_compliance.lockout_failure_attempts:
         return

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 
 from keystone.db.credentials import Credential
 from keystone.wiring import Wiring
+from strata.db import retried
 
 
 def sealed(wiring: Wiring, blob: str) -> str:
@@ -16,6 +17,7 @@ def opened(wiring: Wiring, row: Credential) -> str:
     return wiring.credential_keys.decrypt(row.blob.encode()).decode()
 
 
+@retried
 def seal_again(wiring: Wiring) -> None:
     """Encrypt everything under the primary key, so that older keys may go."""
     with wiring.db.transaction() as tx:

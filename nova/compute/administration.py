@@ -9,11 +9,13 @@ from nova.db.servers import Server
 from nova.wiring import Wiring
 from strata import clock, errors, journal
 from strata.context import Context
+from strata.db import retried
 
 #: bytes of console output that travel over the bus at most
 CONSOLE = 256 * 1024
 
 
+@retried
 def lock(wiring: Wiring, context: Context, id: str, *, reason: str | None = None) -> None:
     """Refuse a server's verbs to everybody but administrators, until ``unlock``."""
     with wiring.db.transaction() as tx:
@@ -25,6 +27,7 @@ def lock(wiring: Wiring, context: Context, id: str, *, reason: str | None = None
         _record(tx, context, server, 'lock')
 
 
+@retried
 def unlock(wiring: Wiring, context: Context, id: str, *, override: bool) -> None:
     """Undo ``lock``; an administrator's lock takes ``override``."""
     with wiring.db.transaction() as tx:
@@ -35,6 +38,7 @@ def unlock(wiring: Wiring, context: Context, id: str, *, override: bool) -> None
         _record(tx, context, server, 'unlock')
 
 
+@retried
 def reset_state(wiring: Wiring, context: Context, id: str, vm_state: str) -> None:
     """Say that a server is active or in error, and at rest; whoever works on it is fenced off."""
     with wiring.db.transaction() as tx:

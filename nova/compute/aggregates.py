@@ -16,7 +16,7 @@ from nova.db import servers, services
 from nova.db.aggregates import ZONE, Aggregate, AggregateHost
 from nova.wiring import Wiring
 from strata import errors
-from strata.db import Duplicate
+from strata.db import Duplicate, retried
 
 
 def every(wiring: Wiring) -> Sequence[Aggregate]:
@@ -31,6 +31,7 @@ def get(wiring: Wiring, id: int) -> Aggregate:
         return db.get(tx, id)
 
 
+@retried
 def create(wiring: Wiring, *, name: str, zone: str | None) -> Aggregate:
     """Make an aggregate without hosts."""
     made = Aggregate(name=name, meta={ZONE: zone} if zone else {})
@@ -42,6 +43,7 @@ def create(wiring: Wiring, *, name: str, zone: str | None) -> Aggregate:
     return made
 
 
+@retried
 def update(wiring: Wiring, id: int, *, name: str | None = None,
            metadata: Mapping[str, str | None] | None = None) -> Aggregate:
     """Rename an aggregate, or change its metadata; a value of ``None`` removes the key."""
@@ -61,6 +63,7 @@ def update(wiring: Wiring, id: int, *, name: str | None = None,
         raise errors.Conflict('Aggregate {name} already exists.', name=name) from error
 
 
+@retried
 def delete(wiring: Wiring, id: int) -> None:
     """Forget an aggregate; one that has hosts is refused."""
     with wiring.db.transaction() as tx:
@@ -70,6 +73,7 @@ def delete(wiring: Wiring, id: int) -> None:
         tx.execute(sa.delete(Aggregate).where(Aggregate.id == id))
 
 
+@retried
 def add_host(wiring: Wiring, id: int, host: str) -> Aggregate:
     """Put a host into an aggregate, and so into its zone."""
     try:
@@ -87,6 +91,7 @@ def add_host(wiring: Wiring, id: int, host: str) -> Aggregate:
         raise errors.Conflict('Aggregate {id} already has host {host}.', id=id, host=host) from error
 
 
+@retried
 def remove_host(wiring: Wiring, id: int, host: str) -> Aggregate:
     """The reverse of ``add_host``."""
     with wiring.db.transaction() as tx:

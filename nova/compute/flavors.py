@@ -11,7 +11,7 @@ from nova.wiring import Wiring
 from strata import errors
 from strata.clock import new_uuid
 from strata.context import Context
-from strata.db import Duplicate, Sort
+from strata.db import Duplicate, Sort, retried
 
 
 def find(wiring: Wiring, context: Context, *, sorts: Sequence[Sort], **filters: Any) -> Sequence[Flavor]:
@@ -26,6 +26,7 @@ def get(wiring: Wiring, context: Context, id: str) -> Flavor:
         return db.get(tx, context, id)
 
 
+@retried
 def create(wiring: Wiring, context: Context, *, name: str, vcpus: int, ram_mb: int, root_gb: int,
            id: str | None = None, ephemeral_gb: int = 0, swap_mb: int = 0, rxtx_factor: float = 1.0,
            is_public: bool = True, description: str | None = None) -> Flavor:
@@ -46,6 +47,7 @@ def create(wiring: Wiring, context: Context, *, name: str, vcpus: int, ram_mb: i
                               value=value) from error
 
 
+@retried
 def describe(wiring: Wiring, context: Context, id: str, *, description: str | None) -> Flavor:
     """Change the description, the only member of a flavor that changes."""
     with wiring.db.transaction() as tx:
@@ -54,6 +56,7 @@ def describe(wiring: Wiring, context: Context, id: str, *, description: str | No
         return flavor
 
 
+@retried
 def delete(wiring: Wiring, context: Context, id: str) -> None:
     """Remove a flavor; its servers go on with their copy."""
     with wiring.db.transaction() as tx:
@@ -61,6 +64,7 @@ def delete(wiring: Wiring, context: Context, id: str) -> None:
             raise errors.NotFound(kind='Flavor', id=id)
 
 
+@retried
 def put_specs(wiring: Wiring, context: Context, id: str, specs: dict[str, str]) -> None:
     """Add extra specs, over those of the same key."""
     with wiring.db.transaction() as tx:
@@ -68,6 +72,7 @@ def put_specs(wiring: Wiring, context: Context, id: str, specs: dict[str, str]) 
         db.put_specs(tx, id, specs)
 
 
+@retried
 def drop_spec(wiring: Wiring, context: Context, id: str, key: str) -> None:
     """Remove one extra spec."""
     with wiring.db.transaction() as tx:
@@ -84,6 +89,7 @@ def accesses(wiring: Wiring, context: Context, id: str) -> Sequence[str]:
         return db.accesses(tx, id)
 
 
+@retried
 def admit(wiring: Wiring, context: Context, id: str, project_id: str, *,
           refuse_public: bool) -> Sequence[str]:
     """Let a project use a private flavor; returns all that may."""
@@ -100,6 +106,7 @@ def admit(wiring: Wiring, context: Context, id: str, project_id: str, *,
                               id=id, project=project_id) from error
 
 
+@retried
 def expel(wiring: Wiring, context: Context, id: str, project_id: str) -> Sequence[str]:
     """The reverse of ``admit``."""
     with wiring.db.transaction() as tx:

@@ -17,7 +17,7 @@ from nova.db.keypairs import KeyPair
 from nova.wiring import Wiring
 from strata import errors, green
 from strata.context import Context
-from strata.db import Duplicate
+from strata.db import Duplicate, retried
 
 BITS = 2048
 #: the name under which Windows guests look for the user of a certificate
@@ -37,6 +37,7 @@ def get(wiring: Wiring, context: Context, user_id: str, name: str) -> KeyPair:
         return db.get(tx, user_id, name)
 
 
+@retried
 def create(wiring: Wiring, context: Context, user_id: str, *, name: str, type: str = 'ssh',
            public_key: str | None = None) -> tuple[KeyPair, str | None]:
     """Import a key, or make a pair and return its private half (PEM) too.
@@ -64,6 +65,7 @@ def create(wiring: Wiring, context: Context, user_id: str, *, name: str, type: s
     return pair, private
 
 
+@retried
 def delete(wiring: Wiring, context: Context, user_id: str, name: str) -> None:
     """Forget a key pair; servers made with it keep the key."""
     with wiring.db.transaction() as tx:

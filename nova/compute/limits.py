@@ -6,6 +6,7 @@ from nova import conf as options
 from nova.db import quotas
 from nova.wiring import Wiring
 from strata import errors
+from strata.db import retried
 
 #: what the compute API calls a quota, and the option (and usage row) behind it
 RESOURCES = {
@@ -32,6 +33,7 @@ def show(wiring: Wiring, project_id: str) -> tuple[dict[str, int], dict[str, int
             {name: used.get(option, 0) for name, option in RESOURCES.items()})
 
 
+@retried
 def update(wiring: Wiring, project_id: str, values: Mapping[str, int], *, force: bool) -> None:
     """Set limits; ``errors.Invalid`` for one below what is used, unless forced."""
     configured = options.quota_defaults(wiring.conf)
@@ -46,6 +48,7 @@ def update(wiring: Wiring, project_id: str, values: Mapping[str, int], *, force:
                                            if RESOURCES[name] in configured})
 
 
+@retried
 def reset(wiring: Wiring, project_id: str) -> None:
     """Back to the defaults."""
     with wiring.db.transaction() as tx:

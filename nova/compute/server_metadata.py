@@ -11,7 +11,7 @@ from nova.db.servers import Server, ServerTag
 from nova.wiring import Wiring
 from strata import errors
 from strata.context import Context
-from strata.db import Duplicate
+from strata.db import Duplicate, retried
 
 MOST_TAGS = 50
 #: vm_states in which metadata may change
@@ -62,6 +62,7 @@ def tags(wiring: Wiring, context: Context, id: str) -> list[str]:
         return servers.tags_of(tx, [id]).get(id, [])
 
 
+@retried
 def replace_tags(wiring: Wiring, context: Context, id: str, wanted: Collection[str]) -> list[str]:
     """Make these the server's tags."""
     with wiring.db.transaction() as tx:
@@ -72,6 +73,7 @@ def replace_tags(wiring: Wiring, context: Context, id: str, wanted: Collection[s
         return servers.tags_of(tx, [id]).get(id, [])
 
 
+@retried
 def add_tag(wiring: Wiring, context: Context, id: str, tag: str) -> bool:
     """Add one tag; ``False`` if it was there already."""
     try:
@@ -88,6 +90,7 @@ def add_tag(wiring: Wiring, context: Context, id: str, tag: str) -> bool:
     return True
 
 
+@retried
 def remove_tag(wiring: Wiring, context: Context, id: str, tag: str) -> None:
     """Remove one tag; ``errors.NotFound`` if the server has not got it."""
     with wiring.db.transaction() as tx:

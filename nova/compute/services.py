@@ -11,6 +11,7 @@ from nova.db.hosts import ComputeHost
 from nova.db.services import Service
 from nova.wiring import Wiring
 from strata import errors
+from strata.db import retried
 
 Known = tuple[Sequence[Service], datetime.datetime]
 
@@ -40,6 +41,7 @@ def by_number(wiring: Wiring, number: str) -> str:
     return id
 
 
+@retried
 def update(wiring: Wiring, id: str, *, disabled: bool | None = None, reason: str | None = None,
            forced_down: bool | None = None) -> tuple[Service, datetime.datetime]:
     """Let a daemon take part or not, or declare it dead; what is ``None`` stays."""
@@ -55,6 +57,7 @@ def update(wiring: Wiring, id: str, *, disabled: bool | None = None, reason: str
         return service, wiring.db.now(tx)
 
 
+@retried
 def delete(wiring: Wiring, id: str) -> None:
     """Forget a daemon; a compute host that still has servers is refused."""
     with wiring.db.transaction() as tx:

@@ -10,6 +10,7 @@ from nova.db.quotas import QuotaLimit
 from nova.network import faults
 from nova.wiring import Wiring
 from strata import errors
+from strata.db import retried
 
 RESOURCES = ('floatingip', 'network', 'port', 'router', 'security_group', 'security_group_rule', 'subnet')
 
@@ -43,6 +44,7 @@ def give(tx: Session, project_id: str, amounts: Mapping[str, int]) -> None:
     quotas.give(tx, project_id, {name: amount for name, amount in amounts.items() if amount})
 
 
+@retried
 def update(wiring: Wiring, project_id: str, values: Mapping[str, int], *, check: bool) -> dict[str, int]:
     """Set limits; with ``check`` none may fall below what is used.  The limits then in force."""
     with wiring.db.transaction() as tx:
@@ -66,6 +68,7 @@ def every(wiring: Wiring) -> dict[str, dict[str, int]]:
     return found
 
 
+@retried
 def reset(wiring: Wiring, project_id: str) -> None:
     """Back to the defaults."""
     with wiring.db.transaction() as tx:
