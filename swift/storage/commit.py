@@ -15,6 +15,8 @@ disk's cache before it is valid, so no name is ever there without its data.
 A sync blocks every greenlet, so files that are finished at about the same time go
 together; where the disk is slow they go on a native thread.  A file that comes
 alone is done at once: the hop to a thread costs more than the sync of a fast disk.
+Whether others are about to finish shows only when they get a turn, so they get one
+now and then, and each time once somebody has come.
 """
 
 import os
@@ -26,6 +28,10 @@ from swift.storage import files
 
 #: a batch that takes longer than this (seconds) is worth a thread
 SLOW = 0.002
+#: of so many commits one looks whether others come
+LOOK = 16
+#: after others have come, so many give them a turn
+COMPANY = 64
 #: file systems in which an fsync brings all to disk that happened before it
 _ORDERED = frozenset({'xfs', 'tmpfs'})
 
@@ -74,6 +80,7 @@ class Committer:
     def __init__(self) -> None:
         self._waiting: list[_Job] = []
         self._leading = False
+        self._count = self._company = 0
         #: how long a batch takes here, averaged over the last ones, in seconds
         self.pace = 0.0
 
@@ -85,7 +92,8 @@ class Committer:
         Raises ``OSError`` if that failed; the name may then be there or not.
         """
         job = _Job(file, target)
-        if alone and not self._leading:
+        self._count += 1
+        if alone and not self._leading and not self._company and self._count % LOOK:
             self._measured([job])
         else:
             self._together(job)
@@ -114,6 +122,7 @@ class Committer:
             self._leading = False
 
     def _lead(self, batch: list[_Job]) -> None:
+        self._company = COMPANY if len(batch) > 1 else max(0, self._company - 1)
         try:
             if self.pace > SLOW:
                 green.native(self._measured, batch)
