@@ -97,6 +97,7 @@ def test_a_range_is_kept_as_what_it_comes_to(cloud, given, stored):
     ([{'path': '/segs/a', 'range': 'x'}], 'Index 0: invalid range\n'),
     ([{'path': '/segs/a', 'range': 5}], 'Index 0: invalid range\n'),
     ([{'path': '/segs/a', 'range': '1-2,3-4'}], 'Index 0: multiple ranges (only one allowed)\n'),
+    ([{'path': '/segs/a', 'size_bytes': 3, 'range': '99-'}], 'Index 0: unsatisfiable range\n'),
     ([{'path': '/c/slo'}], 'Index 0: manifest must not include itself as a segment\n'),
     ([{'data': 'AA'}, {'path': '/segs/a'}], 'Index 0: data must be valid base64\n'),
     ([{'data': ''}, {'path': '/segs/a'}], 'Index 0: too small; each segment must be at least 1 byte.\n'),
@@ -122,7 +123,7 @@ def test_what_is_no_manifest_is_refused_with_all_that_is_wrong(cloud, entries, s
     ({'path': '/segs/a', 'size_bytes': 0}, '/segs/a, Size Mismatch'),
     ({'path': '/segs/a', 'etag': 'x'}, '/segs/a, Etag Mismatch'),
     ({'path': '/segs/a', 'range': '500-600'}, '/segs/a, Unsatisfiable Range'),
-    ({'path': '/segs/a', 'etag': 'x', 'size_bytes': 3, 'range': '99-'},
+    ({'path': '/segs/a', 'etag': 'x', 'size_bytes': 300, 'range': '99-'},
      '/segs/a, Size Mismatch\n/segs/a, Etag Mismatch\n/segs/a, Unsatisfiable Range'),
 ])
 def test_segments_must_be_what_is_said_of_them(cloud, entry, said):

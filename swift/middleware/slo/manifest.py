@@ -172,6 +172,8 @@ def _backed(given: dict[str, Any], target: str, least: int) -> Entry:
     entry = Entry(name=name, etag=given.get('etag') or None, size=_size(given.get('size_bytes')))
     if given.get('range') is not None:
         entry.asked = _range(given['range'])
+        if entry.size is not None and entry.size > 0 and not ranges.within([entry.asked], entry.size):
+            raise ValueError('unsatisfiable range')
     if entry.size is not None and 0 <= entry.size < least:
         raise ValueError(too_small(least))
     return entry
