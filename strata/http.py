@@ -16,7 +16,7 @@ from strata import errors, green
 LOG = logging.getLogger(__name__)
 
 IDEMPOTENT = frozenset({'GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'})
-#: statuses that say "not now" rather than "no"
+#: statuses of a peer, or of a gateway before it, that failed; 503 is "not now", and an error of its own
 _FAILING = {500, 502, 504}
 #: seconds before the second try; doubled for each further one
 BACKOFF = 0.1
@@ -62,7 +62,7 @@ class Client:
                 headers: Mapping[str, str] | None = None, stream: bool = False,
                 service: str | None = None, idempotent: bool | None = None,
                 timeout: float | None = None) -> Response:
-        """Send one request; any answer below 500 (and 501) is returned.
+        """Send one request; an answer is returned unless it is 500, 502, 503 or 504.
 
         ``data`` may be a stream, which is then sent in chunks and never tried
         again.  ``idempotent`` overrides what the method says about trying again.
