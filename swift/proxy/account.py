@@ -107,9 +107,11 @@ def _write(call: Call, method: str) -> Response:
     part = app.account_ring.get_part(call.account)
     nodes = call.nodes(app.account_ring, part)
     headers = call.meta_headers()
-    info.clear_info_cache(call.environ, call.account)
     quorum = quorum_size(nodes.primaries)
-    replies = fan_out(app, nodes, part, method, call.path, [headers] * nodes.primaries, quorum=quorum)
+    try:
+        replies = fan_out(app, nodes, part, method, call.path, [headers] * nodes.primaries, quorum=quorum)
+    finally:
+        info.clear_info_cache(call.environ, call.account)
     response = best(replies, quorum)
     if call.environ.get('swift_owner') and 'X-Account-Sysmeta-Core-Access-Control' in headers:
         response.headers['X-Account-Access-Control'] = headers['X-Account-Sysmeta-Core-Access-Control']

@@ -134,9 +134,11 @@ def _write(call: Call, method: str, headers: Headers, *, tell_account: bool = Fa
     if tell_account:
         account_part, account_nodes = app.account_ring.get_nodes(call.account)
         update_targets(each, 'Account', account_part, account_nodes, len(each))
-    info.clear_info_cache(call.environ, call.account, call.container)
     quorum = quorum_size(nodes.primaries)
-    return best(fan_out(app, nodes, part, method, call.path, each, quorum=quorum), quorum)
+    try:
+        return best(fan_out(app, nodes, part, method, call.path, each, quorum=quorum), quorum)
+    finally:      # not before: a reader might fill it again with what is about to change
+        info.clear_info_cache(call.environ, call.account, call.container)
 
 
 METHODS = {'GET': cors.sharing(show), 'HEAD': cors.sharing(show), 'PUT': cors.sharing(create),

@@ -20,7 +20,10 @@ POLICY = 'X-Backend-Storage-Policy-Index'
 
 def _policy(call: Call, known: Info) -> Policy:
     """The policy its container has, or a trusted filter names; raises ``HttpError`` 503 if it is not here."""
-    index = call.environ.get('HTTP_X_BACKEND_STORAGE_POLICY_INDEX') or known['storage_policy']
+    index = call.environ.get('HTTP_X_BACKEND_STORAGE_POLICY_INDEX')
+    if index is None and known['status'] >= 500 and len(call.app.policies) > 1:
+        raise HttpError(503)      # a guess would find nothing, and say so
+    index = index or known['storage_policy']
     policy: Policy | None = call.app.policies.get(index)
     if policy is None:
         raise HttpError(503, f'Unknown storage policy {index}', TEXT)

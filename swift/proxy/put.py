@@ -1,10 +1,9 @@
 """Objects on their way in.
 
-A short body of known length is read first and sent to all replicas in one go:
-whatever fails then can be sent again, to a handoff.  A longer one, or one in
-chunks, is streamed to all replicas side by side, once enough of them have said
-``100 Continue``; one that fails on the way is left out as long as a quorum is
-left.
+A short body is read first and sent to all replicas in one go: whatever fails
+then can be sent again, to a handoff.  A longer one is streamed to all replicas
+side by side, once enough of them have said ``100 Continue``; one that fails on
+the way is left out as long as a quorum is left.
 """
 
 import hashlib
@@ -35,19 +34,21 @@ def store(call: Call, nodes: Nodes, part: int, headers: list[Headers]) -> Respon
     length = call.req.message_length()
     footers: Callable[[Footers], None] | None = call.environ.get('swift.callback.update_footers')
     quorum = quorum_size(nodes.primaries)
-    if length is not None and length <= SHORT:
-        body = _read(call, length) if length else b''
-        if length == 0 and footers is not None:
-            _read(call, 1)      # a filter that watches the body sees its end
-        if len(body) < length:
-            raise HttpError(499)
-        if footers is not None:
-            late: Footers = {}
-            footers(late)
-            headers = [{**each, **late} for each in headers]
-        replies = fanout.fan_out(call.app, nodes, part, 'PUT', call.path, headers, quorum=quorum, body=body)
-    else:
+    if length is not None and length > SHORT:
         replies = _Upload(call, nodes, part, length, quorum, footers).run(headers)
+        return conclude(call, replies, quorum)
+    body = _read_all(call, SHORT + 1 if length is None else length)
+    if length is None and len(body) > SHORT:
+        replies = _Upload(call, nodes, part, None, quorum, footers, body).run(headers)
+        return conclude(call, replies, quorum)
+    if len(body) < (length or 0):
+        raise HttpError(499)
+    if footers is not None:
+        _read(call, 1)      # filters are to see the end of the body
+        late: Footers = {}
+        footers(late)
+        headers = [{**each, **late} for each in headers]
+    replies = fanout.fan_out(call.app, nodes, part, 'PUT', call.path, headers, quorum=quorum, body=body)
     return conclude(call, replies, quorum)
 
 
@@ -66,6 +67,17 @@ def conclude(call: Call, replies: list[Reply], quorum: int) -> Response:
     return response
 
 
+def _read_all(call: Call, size: int) -> bytes:
+    """As ``_read``, though a filter in between hands out less at a time."""
+    data = _read(call, size) if size else b''
+    while data and len(data) < size:
+        more = _read(call, size - len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
 def _read(call: Call, size: int) -> bytes:
     """Up to ``size`` bytes of the body, fewer only at its end; raises ``HttpError`` 400, 408, 413 or 499."""
     try:
@@ -82,7 +94,8 @@ class _Upload:
     """One body, streamed to several servers."""
 
     def __init__(self, call: Call, nodes: Nodes, part: int, length: int | None, quorum: int,
-                 footers: Callable[[Footers], None] | None) -> None:
+                 footers: Callable[[Footers], None] | None, begun: bytes = b'') -> None:
+        """``begun``: what has been read of the body already."""
         self.call = call
         self.app: Any = call.app
         self.nodes = nodes
@@ -91,6 +104,7 @@ class _Upload:
         self.length = length
         self.quorum = quorum
         self.footers = footers
+        self.begun = begun
         self.boundary = uuid.uuid4().hex if footers else ''
         #: requests under way, or answered
         self.asked = 0
@@ -178,7 +192,8 @@ class _Upload:
         chunk = self.app.conf.client_chunk_size
         if self.boundary:
             self._send(f'--{self.boundary}\r\nX-Document: object body\r\n\r\n'.encode())
-        while data := _read(self.call, chunk):
+        while data := self.begun or _read(self.call, chunk):
+            self.begun = b''
             size += len(data)
             if size > limit:
                 raise HttpError(413, 'Your request is too large.', TEXT)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from swift.http.request import Request
 from tests.functional.swift_proxy import Client, cluster, proxy_of
 
 
@@ -140,3 +141,16 @@ def test_names_may_be_any_text(user):
                                          ''.join(f'%{byte:02x}' for byte in each.encode()) for each in path)
         assert user.session.send(request).status_code == 201, name
     assert len(user.names('')) == 8
+
+
+def test_an_object_is_not_looked_for_in_the_wrong_policy(user, store):
+    user.put('/s', X_Storage_Policy='silver')
+    user.put('/s/o', b'data')
+    for node in store.nodes:
+        node.stop('container')
+    try:
+        answer = Request.blank(f'/v1/{user.account}/s/o').respond(proxy_of(store))      # no cache before it
+        assert answer.status == 503
+    finally:
+        for node in store.nodes:
+            node.start('container')
