@@ -88,7 +88,7 @@ setup(
         'test': ['pytest>=8.2', 'pytest-timeout>=2.3', 'hypothesis>=6.100',
                  'ruff>=0.8', 'mypy>=1.11', 'lxml>=5.2', 'dnspython>=2.6,<3'],
         # driven by the tests from an environment of their own, as users do
-        'clients': ['python-openstackclient>=8'],
+        'clients': ['python-openstackclient>=8', 'python-swiftclient>=4.6'],
     },
     entry_points={'console_scripts': [f'{name} = {place if ":" in place else place + ":main"}'
                                       for name, place in COMMANDS.items()]},

@@ -18,7 +18,7 @@ class ObjectStore:
         shutil.copytree(keystone_template, path / 'keystone')
         self.keystone = Keystone(path / 'keystone', clock.CLOCK)
         self._serving = serving(self.keystone.app)
-        url = f'http://127.0.0.1:{self._serving.__enter__().port}'
+        url = self.auth_url = f'http://127.0.0.1:{self._serving.__enter__().port}'
         self.project, _ = self.keystone.member('images', 'glance', 'admin')
         self.keystone.member('validators', 'swift', 'admin')
         self.cluster = Cluster(path / 'cluster', filters=filters, devices=2, zones=1, replicas=1, options={

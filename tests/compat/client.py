@@ -12,10 +12,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def program() -> str:
-    """Where the client is: tools/test installs it and says so; skipped with the remedy if it is nowhere."""
+def program(name: str = 'openstack') -> str:
+    """Where a client is: tools/test installs it and says so; skipped with the remedy if it is nowhere."""
     folder = os.environ.get('OPENSTACK_CLIENTS') or str(ROOT / '.venv' / 'clients' / 'bin')
-    path = os.path.join(folder, 'openstack')
+    path = os.path.join(folder, name)
     if os.path.exists(path):
         return path
     reason = f'{path} is not there; tools/test setup installs it'
