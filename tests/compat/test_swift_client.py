@@ -44,7 +44,8 @@ class Client:
         if 'ST_AUTH' in self.environment:
             return 'connection = swiftclient.Connection(*map(os.environ.get, ("ST_AUTH", "ST_USER", "ST_KEY")))'
         return ('connection = swiftclient.Connection('
-                '*map(os.environ.get, ("OS_AUTH_URL", "OS_USERNAME", "OS_PASSWORD")), auth_version="3", os_options={"project_name": os.environ["OS_PROJECT_NAME"], '
+                '*map(os.environ.get, ("OS_AUTH_URL", "OS_USERNAME", "OS_PASSWORD")), auth_version="3", '
+                'os_options={"project_name": os.environ["OS_PROJECT_NAME"], '
                 '"user_domain_name": "Default", "project_domain_name": "Default"})')
 
 
