@@ -120,11 +120,12 @@ def swap(tx: Session, server: Server, *, expect: dict[str, Any], **values: Any) 
 def fault(error: BaseException) -> dict[str, Any]:
     """The values that record a failure on a server; to be given to ``swap``.
 
-    What its owner is not told of a failure are its details, for administrators.
+    What its owner is not told of a failure, or of what brought it about, are its details, for administrators.
     """
     told = isinstance(error, errors.Error) and error.told
+    untold = error.__cause__ if told else error
     return {'fault_code': error.status if told else 500,      # type: ignore[attr-defined]
-            'fault_message': errors.told(error)[:255], 'fault_details': None if told else str(error)[:4000],
+            'fault_message': errors.told(error)[:255], 'fault_details': str(untold)[:4000] if untold else None,
             'fault_at': clock.CLOCK.now()}
 
 

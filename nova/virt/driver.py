@@ -37,7 +37,7 @@ class PowerState(enum.IntEnum):
 class Unbuildable(errors.Error):
     """This host cannot run the guest, though another might."""
 
-    message = 'Host {host} cannot run guest {id}: {reason}'
+    message = 'The host cannot run it: {reason}'
 
 
 class UnknownGuest(errors.NotFound):

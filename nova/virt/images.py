@@ -195,8 +195,7 @@ class Cache:
     def _check_space(self, declared: Declared) -> None:
         room = os.statvfs(self._path)
         if declared.size and declared.size > room.f_bavail * room.f_frsize:
-            raise Unbuildable(host=os.uname().nodename, id=declared.id,
-                              reason=f'no space for an image of {declared.size} bytes')
+            raise Unbuildable(reason=f'no space for an image of {declared.size} bytes')
 
 
 def _identity(declared: Declared) -> list[Any]:

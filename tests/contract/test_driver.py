@@ -323,8 +323,10 @@ def test_a_failed_spawn_leaves_nothing_behind(bench):
     guest = bench.guest(name=first.name)
     if isinstance(bench.driver, FakeDriver):
         bench.driver.fail('spawn', error='Unbuildable')
-    with pytest.raises(Unbuildable):
+    with pytest.raises(Unbuildable) as refused:
         bench.driver.spawn(guest)
+    for word in (first.id, first.name, os.uname().nodename, 'domain'):      # for the owner's eyes
+        assert word not in str(refused.value)
     assert guest.id not in bench.driver.guests()
     assert bench.driver.power_state(first.id) is RUNNING
     assert not list(bench.directory.rglob(f'*{guest.id}*'))

@@ -2,6 +2,9 @@
 
 import pytest
 
+from nova.db.servers import fault
+from nova.virt.driver import Unbuildable
+from nova.virt.libvirt.connection import Refused
 from strata.testing import wait
 from tests.functional.nova_cloud import Cloud
 
@@ -134,6 +137,14 @@ def test_owners_are_told_of_a_failure_and_administrators_its_very_words(cloud):
     assert 'FileNotFoundError' in seen[0]['message'] and not any('/srv' in str(each) for each in seen)
     events = cloud.admin('GET', path, version='2.96').json['instanceAction']['events']
     assert any('/srv/images' in (event['details'] or '') for event in events)
+
+
+def test_what_a_hypervisor_says_is_for_administrators():
+    reason = Unbuildable(reason='its hypervisor refuses the guest')
+    reason.__cause__ = Refused(reason="domain 'x' has uuid y", code=1)
+    values = fault(reason)
+    assert values['fault_message'] == 'The host cannot run it: its hypervisor refuses the guest'
+    assert values['fault_details'] == "libvirt: domain 'x' has uuid y"
 
 
 def test_the_log_is_paged_and_outlives_the_server(cloud):

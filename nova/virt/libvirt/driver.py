@@ -159,8 +159,7 @@ class LibvirtDriver(Driver):
             if state == PowerState.NOSTATE:
                 self._clean_up(guest.id)
             if isinstance(error, Refused):
-                reason = error.details['reason']
-                raise Unbuildable(host=os.uname().nodename, id=guest.id, reason=reason) from error
+                raise Unbuildable(reason='its hypervisor refuses the guest') from error
             raise
 
     def _clean_up(self, id: str) -> None:
@@ -226,8 +225,7 @@ class LibvirtDriver(Driver):
         try:
             self._launch(guest, document(guest, self._folder(guest.id), self._settings))
         except Refused as error:
-            raise errors.Error('Guest {id} did not start: {reason}', id=guest.id,
-                               reason=error.details['reason']) from error
+            raise errors.Error('Guest {id} did not start: its hypervisor refuses it', id=guest.id) from error
 
     def stop(self, id: str, timeout: float = 60.0) -> None:
         domain = self._domain(id)
