@@ -300,9 +300,9 @@ class DiskFile:
         except OSError as error:
             raise self.translated(error) from error
 
-    def settle(self, file: files.Unnamed, filename: str, *, alone: bool = True) -> None:
+    def settle(self, file: files.Unnamed, filename: str, *, alone: bool = True, heavy: bool = False) -> None:
         """Put a finished file in its place, durably; remove what it makes obsolete.  Raises ``OSError``."""
-        changed = self.store.committer.commit(file, f'{self.path}/{filename}', alone=alone)
+        changed = self.store.committer.commit(file, f'{self.path}/{filename}', alone=alone, heavy=heavy)
         names = [filename]
         if os.path.dirname(self.path) not in changed:      # else the directory is new
             with contextlib.suppress(FileNotFoundError):      # what is written was obsolete already

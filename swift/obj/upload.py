@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: chunks of this size are hashed and written on a native thread; a hop there costs as much as the MD5 of 128 KiB
 LARGE = 1 << 20
+#: after so many bytes the kernel is told to write: the disk works while the client sends, and less is left at the end
+EAGER = 16 << 20
 #: bodies of at least this size get their space set aside first
 ALLOCATE = 1 << 20
 
@@ -23,14 +25,14 @@ ALLOCATE = 1 << 20
 class Upload:
     """Data on its way to disk; leaving the context without ``finish`` leaves nothing."""
 
-    __slots__ = ('file', 'size', '_unnamed', '_hash', 'written', '_synced', '_every')
+    __slots__ = ('file', 'size', '_unnamed', '_hash', 'written', '_begun', '_synced', '_every')
 
     def __init__(self, file: 'DiskFile', size: int | None) -> None:
         self.file = file
         self.size = size
         #: bytes so far
         self.written = 0
-        self._synced = 0
+        self._begun = self._synced = 0
         self._every = file.store.conf.mb_per_sync << 20
         self._hash = hashlib.md5(usedforsecurity=False)
         store = file.store
@@ -83,6 +85,9 @@ class Upload:
         self._hash.update(chunk)
         files.write_all(self._unnamed.fd, chunk)
         self.written += len(chunk)
+        if self.written - self._begun >= EAGER:
+            self._begun = self.written
+            files.begin_writing(self._unnamed.fd)
 
     def _sync(self) -> None:
         """Keep the amount small that the final sync has to wait for, and the kernel's cache free."""
@@ -104,8 +109,7 @@ class Upload:
         assert file.name is not None
         try:
             metadatas.write(self._unnamed.fd, {**metadata, 'name': file.name}, file.device)
-            # a large one has much to wait for
-            file.settle(self._unnamed, filename, alone=alone and self.written < LARGE)
+            file.settle(self._unnamed, filename, alone=alone, heavy=self.written >= LARGE)
             if self.written > file.store.conf.keep_cache_size:
                 files.forget(self._unnamed.fd)
         except OSError as error:

@@ -19,6 +19,7 @@ Whether others are about to finish shows only when they get a turn, so they get 
 now and then, and each time once somebody has come.
 """
 
+import errno
 import os
 import time
 from collections.abc import Iterable
@@ -64,12 +65,15 @@ def _has_journal(number: str) -> bool:
 
 
 class _Job:
-    __slots__ = ('file', 'target', 'error', 'done', 'changed')
+    __slots__ = ('file', 'target', 'heavy', 'error', 'done', 'finished', 'changed')
 
-    def __init__(self, file: files.Unnamed, target: str) -> None:
+    def __init__(self, file: files.Unnamed, target: str, heavy: bool) -> None:
         self.file = file
         self.target = target
+        self.heavy = heavy
         self.error: OSError | None = None
+        #: it has come to its end, well or not; whoever leads may be killed before
+        self.finished = False
         self.changed: list[str] = []
         self.done: green.Event | None = None
 
@@ -84,21 +88,24 @@ class Committer:
         #: how long a batch takes here, averaged over the last ones, in seconds
         self.pace = 0.0
 
-    def commit(self, file: files.Unnamed, target: str, *, alone: bool = True) -> list[str]:
+    def commit(self, file: files.Unnamed, target: str, *, alone: bool = True, heavy: bool = False) -> list[str]:
         """Give ``file`` the name ``target``; both are on disk when this returns.
 
-        ``alone``: nothing else goes on in this process, so it may block.
+        ``alone``: nothing else goes on in this process, so it may block.  ``heavy``: there
+        is much data to wait for, so it must not.
         Returns the directories that were given an entry, the file's own first.
         Raises ``OSError`` if that failed; the name may then be there or not.
         """
-        job = _Job(file, target)
+        job = _Job(file, target, heavy)
         self._count += 1
-        if alone and not self._leading and not self._company and self._count % LOOK:
+        if alone and not heavy and not self._leading and not self._company and self._count % LOOK:
             self._measured([job])
         else:
             self._together(job)
         if job.error is not None:
             raise job.error
+        if not job.finished:
+            raise OSError(errno.EINTR, 'interrupted while it was brought to disk')
         return job.changed
 
     def _measured(self, jobs: list[_Job]) -> None:
@@ -120,11 +127,17 @@ class Committer:
                 self._lead(batch)
         finally:
             self._leading = False
+            for each in self._waiting:      # after a kill: they are told that nothing was done
+                if each.done is not None:
+                    each.done.set()
+            self._waiting = []
 
     def _lead(self, batch: list[_Job]) -> None:
         self._company = COMPANY if len(batch) > 1 else max(0, self._company - 1)
         try:
-            if self.pace > SLOW:
+            if any(each.heavy for each in batch):
+                green.native(perform, batch)
+            elif self.pace > SLOW:
                 green.native(self._measured, batch)
             else:
                 self._measured(batch)
@@ -139,7 +152,7 @@ class Committer:
 def perform(jobs: Iterable[_Job]) -> None:
     """All of it; no greenlet may be touched here, for this may run on a native thread."""
     groups: dict[tuple[int, int], list[_Job]] = {}
-    for job in jobs:
+    for job in (jobs := list(jobs)):
         fd = job.file.fd
         groups.setdefault((os.fstat(fd).st_dev, os.fstatvfs(fd).f_fsid), []).append(job)
     for (device, identity), group in groups.items():
@@ -147,6 +160,8 @@ def perform(jobs: Iterable[_Job]) -> None:
             _with_journal(group)
         else:
             _one_by_one(group)
+    for job in jobs:
+        job.finished = True
 
 
 def _with_journal(jobs: list[_Job]) -> None:

@@ -161,6 +161,29 @@ def test_files_that_are_finished_together_are_committed_together(tmp_path, monke
     assert all((tmp_path / f'{number % 3}' / f'{number}').read_bytes() == b'%d' % number for number in range(20))
 
 
+def test_whoever_loses_the_leader_of_a_batch_is_told(tmp_path):
+    committer = commit.Committer()
+    outcomes = []
+
+    def one(number):
+        file = files.Unnamed(str(tmp_path), str(tmp_path / 'tmp'))
+        try:
+            committer.commit(file, str(tmp_path / f'{number}'), alone=False)
+            outcomes.append('done')
+        except OSError:
+            outcomes.append('told')
+        finally:
+            file.close()
+    workers = [green.spawn(one, number) for number in range(3)]
+    green.sleep(0)      # all of them wait for the first
+    workers[0].kill()
+    for worker in workers:
+        worker.join()
+    assert outcomes == ['told', 'told']
+    one(9)
+    assert outcomes[2:] == ['done']
+
+
 @pytest.mark.parametrize('journal', [True, False])
 def test_a_file_that_cannot_be_committed_does_not_stop_the_others(tmp_path, monkeypatch, journal):
     monkeypatch.setattr(commit, 'ordered', lambda *device: journal)
