@@ -151,7 +151,10 @@ class Store:
                 else:
                     folded[each['name']] = each
             entries = list(folded.values())
-        entries = entries[:int(params.get('limit', self.page))]
+        limit = params.get('limit', str(self.page))
+        if not limit.isdecimal():
+            raise HttpError(412)
+        entries = entries[:int(limit)]
         if params.get('format') == 'json':
             body, kind = json.dumps(entries), 'application/json; charset=utf-8'
         else:

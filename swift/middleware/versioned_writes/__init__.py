@@ -46,7 +46,7 @@ class VersionedWrites:
     @serving
     def _serve(self, request: Request) -> Any:
         pieces = request.path.split('/', 4)
-        if len(pieces) < 3 or pieces[0] or not all(pieces[1:3]) \
+        if len(pieces) < 3 or pieces[0] or not all(pieces[1:3]) or names.RESERVED in request.path \
                 or request.environ.get('HTTP_X_BACKEND_ALLOW_RESERVED_NAMES'):
             return self.app
         if len(pieces) == 3 or not pieces[3]:
