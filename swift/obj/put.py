@@ -97,20 +97,10 @@ def receive(stream: object, size: int) -> bytes:
 def own_metadata(server: 'ObjectServer', request: Request, *, sysmeta: bool = True) -> dict[str, str]:
     """What of a request's headers is kept with the object."""
     found: dict[str, str] = {}
-    allowed = server.allowed
     for key, value in request.environ.items():
-        if not key.startswith('HTTP_'):
-            continue
-        if key.startswith('HTTP_X_OBJECT_'):
-            name = key[5:].replace('_', '-')
-            lower = name.lower()
-            own = server.keeps(lower) and (sysmeta or not lower.startswith('x-object-sysmeta-'))
-            if own or (value and lower in allowed):
-                found[title(name)] = value
-            continue
-        lower = key[5:].replace('_', '-').lower()
-        if lower in allowed and value:
-            found[title(lower)] = value
+        name, own = server.kept(key)
+        if name and (value or own) and (sysmeta or not name.startswith('X-Object-Sysmeta-')):
+            found[name] = value
     for name in request.headers.get('X-Backend-Replication-Headers', '').split():
         value = request.headers.get(name)
         if value is not None and name.lower() not in ('x-timestamp', 'content-length', 'etag', 'name'):

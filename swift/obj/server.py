@@ -18,6 +18,7 @@ from strata.backend import Pool
 from swift import conf as confs
 from swift import constraints as limits
 from swift.conf import Option
+from swift.http.headers import title
 from swift.http.request import Request
 from swift.http.response import HttpError, Response, render
 from swift.obj import download, post, put, receiver, remove, replicate, store
@@ -84,7 +85,9 @@ class ObjectServer:
         self.allowed = frozenset(name.lower() for name in self.conf.allowed_headers) - {'x-timestamp', 'etag'}
         #: requests under way in this process
         self.active = 0
-        self._shown: dict[str, str | None] = {}
+        # what is known of names of metadata, and of keys of environs
+        self._shown: dict[str, str] = {}
+        self._kept: dict[str, tuple[str, bool]] = {}
         verbs: dict[str, Callable[[Any, Request], Response]] = {
             'GET': download.get, 'HEAD': download.head, 'PUT': put.put, 'POST': post.post,
             'DELETE': remove.delete, 'REPLICATE': replicate.replicate, 'SSYNC': receiver.ssync,
@@ -160,6 +163,19 @@ class ObjectServer:
     def alone(self) -> bool:
         """Whether the request under way is the only one, so that it may block."""
         return self.active <= 1
+
+    def kept(self, key: str) -> tuple[str, bool]:
+        """The name by which an environ key's value is kept with an object, empty if it is not;
+        and whether it is kept even if it is empty.
+        """
+        known = self._kept.get(key)
+        if known is None:
+            name = title(key[5:].replace('_', '-')) if key.startswith('HTTP_') else ''
+            own = self.keeps(name.lower())
+            known = (name if own or name.lower() in self.allowed else '', own)
+            if len(self._kept) < 1000:
+                self._kept[key] = known
+        return known
 
     def shown(self, name: str) -> bool:
         """Whether a piece of metadata is a header that clients or proxies see."""
