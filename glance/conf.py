@@ -11,7 +11,8 @@ OPTIONS: dict[str, list[cfg.Opt]] = {
     'DEFAULT': [
         cfg.StrOpt('bind_host', default='0.0.0.0', help='Address that glance-api listens on.'),      # noqa: S104
         cfg.PortOpt('bind_port', default=9292, help='Port that glance-api listens on.'),
-        cfg.IntOpt('workers', default=1, min=1, help='Processes of glance-api.'),
+        cfg.IntOpt('workers', default=1, min=1,
+                   help='Processes of glance-api; of glance-registry, too, where that is a daemon.'),
         cfg.ListOpt('trusted_proxies', default=[],
                     help='Addresses or networks whose X-Forwarded-* headers count.'),
         cfg.IntOpt('image_size_cap', default=1 << 40, min=1, help='Largest image, in bytes.'),
