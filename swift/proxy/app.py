@@ -40,6 +40,7 @@ class Proxy:
     def __init__(self, conf: Mapping[str, Any]) -> None:
         """Raises ``errors.Invalid`` for a wrong option, a missing swift.conf or ring."""
         self.conf = confs.options(conf, OPTIONS, '[app:proxy-server]')
+        self.conf.enable_open_expired |= self.conf.allow_open_expired
         swift_dir = self.conf.swift_dir
         self.constraints = constraints.load(swift_dir)
         self.policies = Policies.load(swift_dir)

@@ -105,5 +105,6 @@ OPTIONS = {
     'expiring_objects_container_divisor': Option(confs.positive, 86400, 'seconds of one container of the queue'),
     'expiring_objects_account_name': Option(confs.text, 'expiring_objects', "the queue's account, without prefix"),
     'enable_open_expired': Option(confs.boolean, False, 'whether X-Open-Expired shows expired objects'),
+    'allow_open_expired': Option(confs.boolean, False, 'the same'),
     'max_idle_connections': Option(confs.positive, 64, 'idle connections kept to each storage server'),
 }

@@ -11,7 +11,7 @@ import yaml
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(CHECKOUT, 'tools'))
 
-from launcher import cli, clientfiles, host, progress, report, settings  # noqa: E402
+from launcher import cli, clientfiles, configs, host, progress, report, settings  # noqa: E402
 from launcher.settings import Person, Settings, Trouble  # noqa: E402
 
 MINE = """\
@@ -188,6 +188,16 @@ class TestSettings:
         assert second == first
         assert set(first.secrets) == {'admin', 'demo', 'glance', 'nova', 'swift', 'swift_hash'}
         assert len(set(first.secrets.values())) == 6
+
+    def test_where_images_go_is_kept_until_it_is_said_anew(self, tmp_path):
+        def up(image_store=None):
+            made = settings.settle(str(tmp_path), port_base=None, driver='fake', server=True, image_store=image_store)
+            made.save()
+            return made
+        assert [up(word).image_store for word in (None, 'swift', None, 'file')] == ['file', 'swift', 'swift', 'file']
+        for word in ('swift', 'file'):
+            options = configs.glance(up(word))['glance_store']
+            assert (options['default_store'], options['stores']) == (word, 'file, swift')
 
     def test_a_cloud_does_not_change_its_driver(self, tmp_path):
         settings.settle(str(tmp_path), port_base=None, driver='fake', server=True).save()

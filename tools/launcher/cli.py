@@ -30,6 +30,8 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument('--port-base', type=int, metavar='N', help='put the APIs on a row of ports from N')
     up.add_argument('--driver', choices=['libvirt', 'fake'],
                     help='libvirt: real machines, needs root; fake: the whole API without any')
+    up.add_argument('--image-store', choices=['file', 'swift'],
+                    help='where images are kept from now on: in files, or in the object store')
     up.add_argument('--no-server', action='store_true', help='do not boot a first server')
     command('status', 'A line per process and per server.')
     logs = command('logs', 'What the daemons have to say.')
@@ -90,7 +92,7 @@ def up(options: argparse.Namespace) -> int:
                       'run "sudo tools/onestack up", or "tools/onestack up --driver fake".')
     with alone(options.data_dir):
         settings = settle(options.data_dir, port_base=options.port_base, driver=options.driver,
-                          server=not options.no_server)
+                          server=not options.no_server, image_store=options.image_store)
         who, progress = person(), Progress()
         print(f'onestack: bringing up the cloud in {settings.data_dir}')
         prepare(settings, progress)

@@ -78,7 +78,10 @@ def glance(settings: Settings) -> Sections:
     """glance.conf, of API and registry in one process."""
     return {'DEFAULT': {'log_file': settings.path('log', 'glance.log'), 'bind_port': settings.port('image')},
             'database': _database(settings, 'glance'),
-            'glance_store': {'filesystem_store_datadir': settings.path('images')},
+            'glance_store': {'stores': 'file, swift', 'default_store': settings.image_store,    # both: images stay put
+                             'filesystem_store_datadir': settings.path('images'),
+                             'swift_store_create_container_on_put': 'true',
+                             'swift_store_endpoint_type': 'internalURL'},
             'registry': {'bind_port': settings.port('registry')},
             'keystone_authtoken': _authtoken(settings, 'glance')}
 

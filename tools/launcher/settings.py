@@ -36,13 +36,14 @@ def default_data_dir() -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """One cloud on this host.  ``secrets`` are passwords by account."""
+    """One cloud on this host.  ``secrets`` are passwords by account; ``image_store``: where new images go."""
 
     data_dir: str
     port_base: int | None = None
     driver: str = 'libvirt'
     server: bool = True
     secrets: dict[str, str] = dataclasses.field(default_factory=dict)
+    image_store: str = 'file'
 
     @property
     def fake(self) -> bool:
@@ -82,7 +83,8 @@ def load(data_dir: str) -> Settings | None:
     return Settings(**{**{key: value for key, value in values.items() if key in known}, 'data_dir': data_dir})
 
 
-def settle(data_dir: str, *, port_base: int | None, driver: str | None, server: bool) -> Settings:
+def settle(data_dir: str, *, port_base: int | None, driver: str | None, server: bool,
+           image_store: str | None = None) -> Settings:
     """The settings for ``up``: what was kept, changed by what is asked for now."""
     kept = load(data_dir)
     words = dict(kept.secrets) if kept else {}
@@ -93,7 +95,7 @@ def settle(data_dir: str, *, port_base: int | None, driver: str | None, server: 
         raise Trouble(f'the cloud in {data_dir} uses the {kept.driver} driver.',
                       f'"onestack reset --yes" it first, or give {chosen} a --data-dir of its own.')
     base = port_base if port_base is not None else (kept.port_base if kept else None)
-    return Settings(data_dir, base, chosen, server, words)
+    return Settings(data_dir, base, chosen, server, words, image_store or (kept.image_store if kept else 'file'))
 
 
 @dataclasses.dataclass(frozen=True)
