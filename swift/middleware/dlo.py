@@ -23,7 +23,7 @@ from swift import constraints
 from swift.http import HttpError, Request, Response, serving
 from swift.http import path as paths
 from swift.http.subrequest import make_subrequest
-from swift.middleware import listing, segments
+from swift.middleware import listing, peek, segments
 from swift.middleware.segments import Segment, Segmented, SegmentError
 
 OPTIONS = {
@@ -33,6 +33,7 @@ OPTIONS = {
     'swift_dir': confs.Option(confs.text, '/etc/swift', 'where swift.conf is'),
 }
 HEADER = 'X-Object-Manifest'
+MARK = HEADER.lower()
 FORM = 'X-Object-Manifest must be in the format container/prefix'
 CONDITIONS = ('If-Match', 'If-None-Match', 'If-Modified-Since', 'If-Unmodified-Since', 'If-Range', 'Range')
 #: pages that are fetched at most to learn the length of a whole
@@ -52,22 +53,27 @@ class DynamicLargeObjects:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         method = environ['REQUEST_METHOD']
-        if method in ('GET', 'HEAD') or (method in ('PUT', 'POST') and 'HTTP_X_OBJECT_MANIFEST' in environ):
-            return self._serve(environ, start_response)
+        if method in ('GET', 'HEAD'):
+            if peek.is_object(environ) and 'multipart-manifest=get' not in environ.get('QUERY_STRING', ''):
+                return self._read(environ, start_response)
+        elif method in ('PUT', 'POST') and 'HTTP_X_OBJECT_MANIFEST' in environ and peek.is_object(environ):
+            return self._check(environ, start_response)
         return self.app(environ, start_response)
 
-    @serving
-    def _serve(self, request: Request) -> Any:
-        pieces = request.path.split('/', 4)
-        if len(pieces) < 5 or not all(pieces[1:]) or pieces[0]:
-            return self.app
-        if request.method in ('PUT', 'POST'):
-            _parse(request.headers[HEADER])
-            return self.app
-        if request.params.get('multipart-manifest') == 'get':
-            return self.app
+    def _read(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         # the application strikes out ``swift.authorize`` once it has said yes to one path; segments are others
-        response = request.copy().respond(self.app)
+        found = peek.ask(self.app, dict(environ), MARK, start_response)
+        if not isinstance(found, Response):
+            return found
+        return peek.answer(lambda: self._found(Request(environ), found), environ, start_response)
+
+    @serving
+    def _check(self, request: Request) -> Any:
+        """What a client says of its segments."""
+        _parse(request.headers[HEADER])
+        return self.app
+
+    def _found(self, request: Request, response: Response) -> Response:
         value = response.headers.get(HEADER)
         if not value:
             return response

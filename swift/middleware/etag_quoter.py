@@ -42,15 +42,15 @@ class EtagQuoter:
     def _object(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             for place, (name, value) in enumerate(headers):
-                if name.lower() == 'etag' and not value.startswith(('"', 'W/"')) and self._quotes(environ):
+                if name in ('Etag', 'ETag', 'etag') and not value.startswith(('"', 'W/"')) and self._quotes(environ):
                     headers = [*headers[:place], (name, f'"{value}"'), *headers[place + 1:]]
                     break
             return start_response(status, headers, exc_info)
         return self.app(environ, start)
 
     def _quotes(self, environ: dict[str, Any]) -> bool:
-        for known in (get_container_info(environ, self.app, 'EQ'), get_account_info(environ, self.app, 'EQ')):
-            value = (known.get('sysmeta') or {}).get(FACT)
+        for ask in (get_container_info, get_account_info):
+            value = (ask(environ, self.app, 'EQ').get('sysmeta') or {}).get(FACT)
             if value:
                 return confs.true(value)
         return bool(self._default)

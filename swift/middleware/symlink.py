@@ -27,13 +27,14 @@ from swift import constraints
 from swift.http import HttpError, Request, Response, info, serving
 from swift.http import path as paths
 from swift.http.subrequest import allow, make_subrequest
-from swift.middleware import listing
+from swift.middleware import listing, peek
 
 OPTIONS = {
     'symloop_max': confs.Option(confs.positive, 2, 'links that one request follows'),
 }
 TARGET, ACCOUNT, ETAG, BYTES = (f'X-Symlink-Target{end}' for end in ('', '-Account', '-Etag', '-Bytes'))
 SYSMETA = 'X-Object-Sysmeta-Symlink-Target'
+MARK = SYSMETA.lower()
 EXTEND = 'X-Object-Sysmeta-Symloop-Extend'
 RESERVED = 'X-Object-Sysmeta-Allow-Reserved-Names'
 #: of an answer: what a system link stands for; clients are told the link's own path
@@ -55,9 +56,18 @@ class Symlink:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         method = environ['REQUEST_METHOD']
+        if method in ('GET', 'HEAD') and peek.is_object(environ) and 'symlink=' not in environ.get('QUERY_STRING', ''):
+            return self._read(environ, start_response)
         if method in ('GET', 'HEAD', 'POST') or (method == 'PUT' and 'HTTP_X_SYMLINK_TARGET' in environ):
             return self._serve(environ, start_response)
         return self.app(environ, start_response)
+
+    def _read(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        # the application strikes out ``swift.authorize`` once it has said yes to one path; what follows is others
+        found = peek.ask(self.app, dict(environ), MARK, start_response)
+        if not isinstance(found, Response):
+            return found
+        return peek.answer(lambda: self._follow(Request(environ), found), environ, start_response)
 
     @serving
     def _serve(self, request: Request) -> Any:
@@ -74,7 +84,7 @@ class Symlink:
             return self._post(request)
         if request.query_string and request.params.get('symlink') == 'get':
             return self._link(request)
-        return self._follow(request)
+        return self._follow(request, request.copy().respond(self.app))
 
     # reading
 
@@ -87,13 +97,11 @@ class Symlink:
                 response.headers[f'X-Symlink-Target{end}'] = value
         return response
 
-    def _follow(self, request: Request, only_static: bool = False) -> Response:
+    def _follow(self, request: Request, response: Response, only_static: bool = False) -> Response:
         """What a chain of links comes to; raises ``HttpError`` 409 for a chain that is too long or not true."""
         hops = extended = 0
-        # the application strikes out ``swift.authorize`` once it has said yes to one path; what follows is others
-        current, etag, where, hidden = request.copy(), None, None, None
+        current, etag, where, hidden = request, None, None, None
         while True:
-            response = current.respond(self.app)
             target = response.headers.get(SYSMETA)
             if not target or (only_static and SYSMETA + '-Etag' not in response.headers):
                 break
@@ -108,6 +116,7 @@ class Symlink:
             current = _next(request, current, response, target)
             hidden = current.quoted_path if confs.true(response.headers.get(RESERVED)) else None
             where = current.quoted_path if hidden is None else where or request.quoted_path
+            response = current.respond(self.app)
         if where is not None:
             if etag is not None and response.etag != etag and (response.is_success or response.status in (304, 416)):
                 response.close()
@@ -153,7 +162,7 @@ class Symlink:
         """The target of a static link; raises ``HttpError`` unless it is as it is said to be."""
         head = make_subrequest(request.environ, method='HEAD', path=path, source='SYM', agent='%(orig)s')
         head.headers['X-Backend-Allow-Reserved-Names'] = request.headers.get('X-Backend-Allow-Reserved-Names')
-        response = self._follow(head, only_static=True)
+        response = self._follow(head, head.copy().respond(self.app), only_static=True)
         response.close()
         where = {'Content-Location': response.headers.get('Content-Location', path), **_PLAIN}
         if response.status == 404:

@@ -29,9 +29,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from swift import conf as confs
-from swift.http import HttpError, Request, info, serving
+from swift.http import HttpError, Request, Response, info, serving
 from swift.http import path as paths
-from swift.middleware import bulk, listing, segments
+from swift.middleware import bulk, listing, peek, segments
 from swift.middleware.bulk.deleting import Limits as DeleteLimits
 from swift.middleware.slo import deleting, manifest
 from swift.middleware.slo.reading import Reader
@@ -67,11 +67,21 @@ class StaticLargeObjects:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         method = environ['REQUEST_METHOD']
-        if method in ('GET', 'HEAD') or ('multipart-manifest=' in environ.get('QUERY_STRING', '')
+        reads = method in ('GET', 'HEAD')
+        if reads and peek.is_object(environ) and 'multipart-manifest' not in environ.get('QUERY_STRING', ''):
+            return self._read(environ, start_response)
+        if reads or ('multipart-manifest=' in environ.get('QUERY_STRING', '')
                                          and method in ('PUT', 'DELETE')) \
                 or (method == 'PUT' and 'HTTP_X_STATIC_LARGE_OBJECT' in environ):
             return self._serve(environ, start_response)
         return self.app(environ, start_response)
+
+    def _read(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        reader = Reader(self.app, self._get, Request(environ))
+        found = peek.ask(self.app, reader.asked().environ, FLAG.lower(), start_response)
+        if not isinstance(found, Response):
+            return found
+        return peek.answer(lambda: reader.found(found), environ, start_response)
 
     @serving
     def _serve(self, request: Request) -> Any:

@@ -34,19 +34,30 @@ class Reader:
     def __init__(self, app: Any, limits: segments.Limits, request: Request) -> None:
         self._app = app
         self._limits = limits
-        # the application strikes out ``swift.authorize`` once it has said yes to one path; segments are others
-        self._request = request.copy()
+        self._request = request
 
     def respond(self) -> Response:
         """The answer, whatever the object is."""
         request = self._request
         if request.params.get('multipart-manifest') == 'get':
             return self._manifest(request.params.get('format') == 'raw')
-        asked = request.copy()
+        return self.found(self.asked().respond(self._app))
+
+    def asked(self) -> Request:
+        """What the application is asked, in an environ of its own.
+
+        For it strikes out ``swift.authorize`` once it has said yes to one path;
+        segments are others.
+        """
+        asked = self._request.copy()
         etags.update_is_at(asked, ETAG)
-        ignored = [asked.headers[IGNORE_RANGE]] if IGNORE_RANGE in asked.headers else []
-        asked.headers[IGNORE_RANGE] = ','.join([*ignored, FLAG])
-        response = asked.respond(self._app)
+        ignored = asked.headers.get(IGNORE_RANGE)
+        asked.headers[IGNORE_RANGE] = f'{ignored},{FLAG}' if ignored else FLAG
+        return asked
+
+    def found(self, response: Response) -> Response:
+        """The answer to the client, given the application's."""
+        request = self._request
         if not is_slo(response):
             return response
         part = self._part()
