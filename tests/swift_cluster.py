@@ -39,8 +39,9 @@ FILTERS: dict[str, dict[str, str]] = {
 class Node:
     """One device and the three servers that look after it."""
 
-    def __init__(self, cluster: 'Cluster', number: int, zone: int) -> None:
+    def __init__(self, cluster: 'Cluster', number: int, zone: int, ip: str = '127.0.0.1') -> None:
         self.cluster = cluster
+        self.ip = ip
         self.number = number
         self.zone = zone
         self.device = f'sd{chr(ord("b") + number)}1'
@@ -59,7 +60,7 @@ class Node:
     def write_confs(self, options: Mapping[str, Mapping[str, str]]) -> None:
         """Conf files of the servers and daemons; ``options`` are by section."""
         for kind in KINDS:
-            given = {**self.cluster.common, 'devices': str(self.root), 'bind_ip': '127.0.0.1',
+            given = {**self.cluster.common, 'devices': str(self.root), 'bind_ip': self.ip,
                      'bind_port': str(self.ports[kind]), **options.get('DEFAULT', {})}
             text = _section('DEFAULT', given)
             text += _section('pipeline:main', {'pipeline': f'{kind}-server'})
@@ -73,7 +74,7 @@ class Node:
         for kind in kinds or KINDS:
             if kind not in self.servers:
                 app = pipeline.load(self.conf(kind))
-                server = Server(app, ('127.0.0.1', self.ports[kind]), Limits(header_bytes=262144, headers=512),
+                server = Server(app, (self.ip, self.ports[kind]), Limits(header_bytes=262144, headers=512),
                                 name=f'{kind}{self.number}', access_log=False)
                 server.start()
                 self.servers[kind] = server
@@ -96,8 +97,11 @@ class Cluster:
 
     def __init__(self, root: Path, *, devices: int = 4, zones: int = 3, replicas: float = 3, part_power: int = 4,
                  policies: Sequence[str] = (), filters: str = AUTHLESS, constraints: Mapping[str, str] | None = None,
-                 options: Mapping[str, Mapping[str, str]] | None = None, start: bool = True) -> None:
-        """``policies``: names of storage policies from index 0; the first is the default.
+                 options: Mapping[str, Mapping[str, str]] | None = None, addresses: Sequence[str] = (),
+                 start: bool = True) -> None:
+        """``addresses``: of the nodes, those of this host by default.
+
+        ``policies``: names of storage policies from index 0; the first is the default.
 
         ``filters``: those of the proxy, by name.  ``options``: by section of
         any conf file (``app:proxy-server``, ``filter:tempauth``, ``object-server``, ``object-auditor``).
@@ -110,15 +114,16 @@ class Cluster:
                        'recon_cache_path': str(root / 'recon')}
         self.policies = list(policies) or ['gold']
         self._write_swift_conf(constraints or {})
-        self.nodes = [Node(self, number, number % zones + 1) for number in range(devices)]
+        self.nodes = [Node(self, number, number % zones + 1, *addresses[number:number + 1])
+                      for number in range(devices)]
         self.hashing = HashPath.load(str(self.swift_dir / 'swift.conf'))
         self.build_rings(replicas, part_power)
         for node in self.nodes:
             node.write_confs(self.options)
         self.filters = filters
+        self.port = ports.free_port()
         self._write_proxy_conf()
         self.proxy: Server | None = None
-        self.port = ports.free_port()
         self.app: Any = None
         if start:
             self.start()
@@ -133,7 +138,7 @@ class Cluster:
     def _write_proxy_conf(self) -> None:
         for name, tail in (('proxy-server', self.filters), ('internal-client', 'catch_errors cache copy slo dlo')):
             names = tail.split()
-            text = _section('DEFAULT', {**self.common, 'bind_ip': '127.0.0.1'})
+            text = _section('DEFAULT', {**self.common, 'bind_ip': '127.0.0.1', 'bind_port': str(self.port)})
             text += _section('pipeline:main', {'pipeline': ' '.join([*names, 'proxy-server'])})
             text += _section('app:proxy-server', {
                 'use': 'egg:swift#proxy', 'account_autocreate': 'true', 'conn_timeout': '0.5', 'node_timeout': '5',
@@ -150,7 +155,7 @@ class Cluster:
         for name, kind in rings:
             builder = RingBuilder(part_power, replicas, 1)
             for node in self.nodes:
-                builder.add({'region': 1, 'zone': node.zone, 'ip': '127.0.0.1', 'port': node.ports[kind],
+                builder.add({'region': 1, 'zone': node.zone, 'ip': node.ip, 'port': node.ports[kind],
                              'device': node.device, 'weight': 100})
             builder.rebalance(seed=1)
             builder.save(str(self.swift_dir / f'{name}.builder'))
