@@ -47,7 +47,10 @@ def show(call: Call) -> Response:
     search = Search(app, nodes, part, call.req.method, call.path, headers, timeout=app.timeout, sorter=sorter,
                     concurrency=nodes.primaries if sorter.options.concurrent_gets else 1,
                     whole=call.req.method == 'HEAD')
-    return search.respond(app.wants_newest(call.req))
+    response = search.respond(app.wants_newest(call.req))
+    if response.status == 404 and 'HTTP_IF_MATCH' in call.environ:
+        return HttpError(412).response()      # nothing matches what is not there (RFC 9110, 13.1.1)
+    return response
 
 
 def _allowed_write(call: Call) -> tuple[Policy, Response | None]:

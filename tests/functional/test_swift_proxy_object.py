@@ -95,7 +95,7 @@ def test_conditions_are_heard(user):
     assert user.get('/c/o', If_None_Match='x').status_code == 200
     assert user.get('/c/o', If_Modified_Since=modified).status_code == 304
     assert user.get('/c/o', If_Unmodified_Since='Sat, 01 Jan 2000 00:00:00 GMT').status_code == 412
-    assert user.get('/c/none', If_Match='*').status_code == 404
+    assert user.get('/c/none', If_Match='*').status_code == 412
 
 
 def test_what_exists_is_not_overwritten_on_request(user):
