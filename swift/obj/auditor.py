@@ -174,6 +174,8 @@ class ObjectAuditor(daemon.Daemon):
         """Both sweeps over all objects.  ``zero_byte_fps``: only the quick one, at this rate."""
         only = float(limits.pop('zero_byte_fps', self.zero_byte_fps))
         self.total_quarantined = self.total_errors = 0
+        for device in self.store.devices.names():
+            self.store.clear_tmp(device)
         if only:
             Sweep(self, 'ZBF', only).run(limits)
             return

@@ -8,6 +8,7 @@
 import contextlib
 import logging
 import os
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from types import SimpleNamespace
@@ -188,6 +189,16 @@ class Store:
         with contextlib.suppress(OSError):
             return files.remove_empty(path)
         return False
+
+    def clear_tmp(self, device: str) -> None:
+        """Remove what somebody who died left in ``tmp``, once it is older than ``reclaim_age``."""
+        folder, oldest = self.tmp(device), time.time() - self.reclaim_age
+        with contextlib.suppress(FileNotFoundError):
+            for name in os.listdir(folder):
+                path = f'{folder}/{name}'
+                with contextlib.suppress(OSError):      # a directory of somebody's, or gone by now
+                    if os.lstat(path).st_mtime < oldest:
+                        os.unlink(path)
 
     def partition_lock(self, device: str, partition: str | int, policy: Policy,
                        name: str | None = None) -> AbstractContextManager[None]:

@@ -18,6 +18,7 @@ from swift.obj import metadata as metadatas
 from swift.ring import files as ring_files
 from swift.ring.builder import RingBuilder
 from swift.storage import pickles
+from tests.functional.test_swift_object_server import Containers, documents
 from tests.swift_objects import DEVICE, ObjectHttp, later, md5, settings
 
 pytestmark = pytest.mark.slow
@@ -161,6 +162,20 @@ def test_each_continues_what_the_other_began(pair):
         assert other.ask('PUT', name, b'stale', {'X-Timestamp': old}).status == 409
 
 
+def test_metadata_after_the_data_is_taken_in_the_same_form(pair):
+    for number, server in enumerate(pair):
+        name = f'footer-{number}'
+        good = documents(b'data', {'X-Object-Sysmeta-A': '1', 'X-Object-Meta-B': '2', 'Etag': md5(b'data')})
+        bad = documents(b'data', {'Etag': md5(b'other')})
+        headers = {'X-Backend-Obj-Metadata-Footer': 'yes', 'X-Backend-Obj-Multipart-Mime-Boundary': 'mark',
+                   'X-Backend-Obj-Content-Length': '4'}
+        assert server.ask('PUT', name, iter([bad]), headers).status == 422
+        assert server.ask('PUT', name, iter([good]), headers).status == 201
+        theirs, ours = (seen(each, name) for each in pair)
+        assert theirs == ours
+        assert (ours[1]['X-Object-Sysmeta-A'], ours[1]['X-Object-Meta-B'], ours[2]) == ('1', '2', b'data')
+
+
 def test_metadata_that_fills_several_attributes_is_read_by_the_other(pair, tmp_path):
     ours = pair[1]
     if ours.store.capacity(DEVICE) is not None:
@@ -246,7 +261,6 @@ def test_their_auditor_finds_nothing_wrong_with_our_objects(tmp_path, swift_2_38
 @pytest.mark.parametrize('writer', [0, 1], ids=['theirs', 'ours'])
 def test_pending_updates_are_delivered_by_the_other(tmp_path, swift_2_38, writer):
     from strata import green
-    from tests.functional.test_swift_object_server import Containers
     containers = Containers()
     builder = RingBuilder(1, 1, 1)
     builder.add({'region': 1, 'zone': 1, 'ip': '127.0.0.1', 'port': containers.server.port, 'device': 'sdc',

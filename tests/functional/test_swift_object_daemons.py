@@ -124,6 +124,17 @@ def test_what_an_interrupted_rsync_left_is_removed_after_a_day(store, tmp_path):
     assert '.new.data.abc' in names(file)
 
 
+def test_what_a_server_that_died_left_is_removed_after_a_week(tmp_path):
+    make_store(tmp_path)
+    folder = tmp_path / 'node' / DEVICE / 'tmp'
+    (folder / 'folder').mkdir(parents=True)
+    for name, age in (('old', 8 * 86400), ('new', 6 * 86400)):
+        (folder / name).touch()
+        os.utime(folder / name, (time.time() - age,) * 2)
+    audit(tmp_path)
+    assert sorted(os.listdir(folder)) == ['folder', 'new']
+
+
 def test_a_tombstone_that_is_too_old_is_given_to_the_replicator(store, tmp_path):
     file = file_of(store)
     when = later()
