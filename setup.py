@@ -21,7 +21,7 @@ COMMANDS = {
     'swift-container-info': 'swift.cli.info:container_info',
     'swift-dispersion-populate': 'swift.cli.dispersion:populate',
     'swift-dispersion-report': 'swift.cli.dispersion:report', 'swift-drive-audit': 'swift.cli.drive_audit',
-    'swift-recon': 'swift.cli.recon', 'swift-get-nodes': 'swift.cli.get_nodes',
+    'swift-recon': 'swift.cli.recon', 'swift-recon-cron': 'swift.cli.recon_cron', 'swift-get-nodes': 'swift.cli.get_nodes',
     'swift-proxy-server': 'swift.cmd.proxy_server', 'swift-account-server': 'swift.cmd.account_server',
     'swift-container-server': 'swift.cmd.container_server', 'swift-object-server': 'swift.cmd.object_server',
     'swift-object-auditor': 'swift.cmd.object_auditor', 'swift-object-updater': 'swift.cmd.object_updater',
