@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import time
 
 import pytest
 
@@ -387,3 +388,21 @@ def test_a_stored_manifest_that_is_none_is_an_error_of_the_server(cloud):
     cloud.ask('PUT', '/v1/a/c/o', body=b'[{"name": 1}]')
     cloud.store.thing('/v1/a/c/o').headers['X-Static-Large-Object'] = 'True'
     assert cloud.ask('GET', '/v1/a/c/o').status == 500
+
+
+def test_many_small_segments_are_slowed_down():
+    def seconds(**conf):
+        cloud = Cloud(rate_limit_after_segment='2', rate_limit_segments_per_sec='20', **conf)
+        cloud.put([{'path': '/segs/a'}] * 6)
+        before = time.monotonic()
+        assert cloud.ask('GET', '/v1/a/c/slo').body == A * 6
+        return time.monotonic() - before
+    # two go at once, and the other four a twentieth of a second apart
+    assert seconds() > 0.14
+    assert seconds(rate_limit_under_size='5') < 0.14
+
+
+def test_an_answer_takes_no_longer_than_it_may():
+    cloud = Cloud(max_get_time='0')
+    cloud.put(WHOLE)
+    assert cloud.ask('GET', '/v1/a/c/slo').status == 409
