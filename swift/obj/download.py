@@ -31,9 +31,8 @@ def get(server: 'ObjectServer', request: Request) -> Response:
         headers = describe(server, file)
         conditional = any(name in environ for name in _CONDITIONS)
         if file.size <= reader.SHORT and (not conditional or file.size < 65536):
+            # so little is not worth forgetting: reading it again costs more than the memory is worth
             response = Response(200, reader.whole(file), headers)
-            if not server_keeps(server, request, file):
-                _forget(file)
             return _conditioned(request, file, response) if conditional else response
         body = reader.Body(file, keep=server_keeps(server, request, file))
     except Absent as absent:
@@ -72,8 +71,13 @@ def _open(server: 'ObjectServer', request: Request) -> DiskFile:
     when = headers.get('X-Timestamp')
     now = float(Timestamp(when)) if when and _is_time(when) else None
     file = server.store.file(names.device, names.partition, *names.triple, names.policy)
-    expired = confs.true(headers.get('X-Backend-Replication')) or confs.true(headers.get('X-Backend-Open-Expired'))
-    return file.open(expired=expired, now=now)
+    return file.open(expired=insists(request), now=now)
+
+
+def insists(request: Request) -> bool:
+    """Whether an object is wanted although its time is over."""
+    headers = request.headers
+    return confs.true(headers.get('X-Backend-Replication')) or confs.true(headers.get('X-Backend-Open-Expired'))
 
 
 def _is_time(value: str) -> bool:
@@ -127,7 +131,3 @@ def server_keeps(server: 'ObjectServer', request: Request, file: DiskFile) -> bo
         return False
     return bool(conf.keep_cache_private
                 or ('HTTP_X_AUTH_TOKEN' not in environ and 'HTTP_X_STORAGE_TOKEN' not in environ))
-
-
-def _forget(file: DiskFile) -> None:
-    reader.files.forget(file.fd)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from swift.http.request import Request
 from swift.http.response import HttpError, Response, error
 from swift.obj import put
+from swift.obj.download import insists, missing
 from swift.obj.errors import Absent
 from swift.obj.remove import _seconds
 from swift.timestamp import Timestamp, valid_delete_at
@@ -22,9 +23,9 @@ def post(server: 'ObjectServer', request: Request) -> Response:
     server.constraints.check_metadata(request, 'Object')
     file = server.store.file(names.device, names.partition, *names.triple, names.policy)
     try:
-        before = file.read_metadata(now=float(when))
+        before = file.read_metadata(expired=insists(request), now=float(when))
     except Absent as absent:
-        return error(404, None, {'X-Backend-Timestamp': absent.timestamp.internal} if absent.timestamp else None)
+        return missing(absent)
     kind = request.environ.get('CONTENT_TYPE') or None
     typed = _type_timestamp(request, when) if kind else None
     renewed = file.timestamp < when

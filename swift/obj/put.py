@@ -111,7 +111,7 @@ def own_metadata(server: 'ObjectServer', request: Request, *, sysmeta: bool = Tr
 def _check_present(request: Request, file: DiskFile, when: Timestamp) -> dict[str, str]:
     """The metadata of the object that is there; raises ``HttpError`` if it must not be replaced."""
     # a proxy lets no other condition of this kind through
-    must_be_new = '*' in request.headers.get('If-None-Match', '')
+    must_be_new = request.headers.get('If-None-Match', '').strip() == '*'
     before: dict[str, str] = {}
     try:
         before = file.read_metadata(now=float(when))

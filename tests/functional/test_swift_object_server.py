@@ -295,6 +295,9 @@ def test_an_expired_object_is_gone_but_for_those_who_insist(server):
         assert answer.status == 404
     assert server.ask('GET', headers={'X-Backend-Open-Expired': 'true'}).body == b'x'
     assert server.ask('GET', headers={'X-Backend-Replication': 'true'}).status == 200
+    assert server.ask('POST', headers={'X-Backend-Open-Expired': 'true', 'X-Delete-At': '1700000100',
+                                       'X-Backend-Replication': 'true', 'X-Object-Meta-A': '1'}).status == 202
+    assert server.ask('GET', headers={'X-Backend-Open-Expired': 'true'}).headers['X-Object-Meta-A'] == '1'
     assert server.ask('DELETE', headers={'X-If-Delete-At': '1700000100'}).status == 204
     assert server.ask('GET', headers={'X-Backend-Open-Expired': 'true'}).status == 404
 
