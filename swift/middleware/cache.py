@@ -33,6 +33,7 @@ OPTIONS = {
     'error_suppression_interval': confs.Option(confs.number, 60.0, 'seconds that a failing server is left alone'),
     'error_suppression_limit': confs.Option(confs.positive, 10, 'failures before it is'),
     'item_size_warning_threshold': confs.Option(confs.integer, -1, 'bytes of a value worth a warning; -1: never'),
+    'local_seconds': confs.Option(confs.number, 0.1, 'seconds a value is believed without asking memcached again'),
     'tls_enabled': confs.Option(confs.boolean, False, 'whether to speak TLS to the servers'),
     'tls_cafile': confs.Option(confs.text, '', 'certificates to trust'),
     'tls_certfile': confs.Option(confs.text, '', 'our certificate'),

@@ -3,6 +3,11 @@
 Keys are hashed and values are JSON, both as published, so that proxies of two
 kinds can share the servers.  A value in another form (a pickle, say, which
 would run code) is not read: it counts as not there.
+
+What has been read is believed for a moment (``local_seconds``) without asking
+again: a busy proxy asks for the same token, account and container with every
+request.  What this process changes it sees at once; numbers, which others
+count up, are always asked for.
 """
 
 import contextlib
@@ -16,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
+import orjson
 from pymemcache.client.base import Client
 from pymemcache.exceptions import MemcacheError
 
@@ -27,6 +33,8 @@ LOG = logging.getLogger(__name__)
 JSON = 2
 #: memcached takes a longer time, in seconds, for one since 1970
 MONTH = 30 * 24 * 3600
+#: values that are believed without asking, at most
+RECENT = 2000
 
 
 class CacheUnavailable(Exception):
@@ -115,10 +123,39 @@ class Ring:
         self._servers = [Server(name, conf, tls) for name in dict.fromkeys(conf.memcache_servers)]
         self._tries = conf.tries
         self._warning = conf.item_size_warning_threshold
+        self._believed = conf.local_seconds
+        #: until when a value is believed, and the value as JSON: what one reader changes, no other sees
+        self._recent: dict[str, tuple[float, bytes]] = {}
+        #: counts what this process has changed
+        self._changes = 0
 
     def get(self, key: str, raise_on_error: bool = False) -> Any:
         """See ``Cache``."""
-        return self._ask(key, lambda client, name: client.get(name), raise_on_error)
+        known, now = self._recent.get(key), clock.monotonic()
+        if known is not None:
+            if known[0] > now:
+                return orjson.loads(known[1])
+            # one asks, and the others of this moment do not
+            self._recent[key] = now + self._believed, known[1]
+        changes = self._changes
+        found = self._ask(key, lambda client, name: client.get(name), raise_on_error)
+        # a value that was changed while it was on its way is not kept
+        if changes == self._changes:
+            self._remember(key, found)
+        return found
+
+    def _remember(self, key: str, value: Any) -> None:
+        if self._believed <= 0 or not isinstance(value, (dict, list, str)):
+            self._recent.pop(key, None)
+            return
+        if len(self._recent) >= RECENT:
+            self._recent.clear()
+        with contextlib.suppress(TypeError):      # of text with halves of characters
+            self._recent[key] = clock.monotonic() + self._believed, orjson.dumps(value)
+
+    def _change(self, key: str) -> None:
+        self._changes += 1
+        self._recent.pop(key, None)
 
     def set(self, key: str, value: Any, serialize: bool = True, time: float = 0, min_compress_len: int = 0,
             raise_on_error: bool = False) -> None:
@@ -127,11 +164,19 @@ class Ring:
             size = len(json.dumps(value))
             if size > self._warning:
                 LOG.warning('the value of %s in memcached has %d bytes', key.partition('/')[0], size)
-        self._ask(key, lambda client, name: client.set(name, value, expire=_expiry(time)), raise_on_error)
+        self._change(key)
+        try:
+            self._ask(key, lambda client, name: client.set(name, value, expire=_expiry(time)), raise_on_error)
+        finally:
+            self._change(key)      # a reader may have been faster
 
     def delete(self, key: str, server_key: str | None = None) -> None:
         """See ``Cache``."""
-        self._ask(server_key or key, lambda client, _: client.delete(_hashed(key)))
+        self._change(key)
+        try:
+            self._ask(server_key or key, lambda client, _: client.delete(_hashed(key)))
+        finally:
+            self._change(key)
 
     def incr(self, key: str, delta: int = 1, time: float = 0) -> int:
         """See ``Cache``."""

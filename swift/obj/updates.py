@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from strata import errors, green
-from strata.backend import Pool
+from strata.backend import Exchange, Pool, ready
 from swift import conf as confs
 from swift.http import path as paths
 from swift.http.request import Request
@@ -125,38 +125,49 @@ class Updates:
                 'Referer': f'{request.method} {request.base_url}{request.quoted_path}'}
 
     def _send(self, entry: '_Update', targets: list[Target | None]) -> None:
-        workers = [green.spawn(self._deliver, entry, each) for each in targets]
+        """Tell all at once; what is not answered in time goes on behind the response."""
         deadline = time.monotonic() + self.conf.container_update_timeout
-        for worker in workers:
-            try:
-                worker.wait(max(0.0, deadline - time.monotonic()))
-            except TimeoutError:
+        told = [(target, self._ask(entry, target)) for target in targets]
+        for target, exchange in told:
+            if target is None or exchange is None:
+                self._try_to_keep(entry)
+            elif ready((exchange,), deadline - time.monotonic()):
+                self._hear(entry, target, exchange)
+            else:
                 LOG.debug('updates of containers go on behind a response')
+                green.spawn(self._hear, entry, target, exchange)
 
-    def _deliver(self, entry: '_Update', target: Target | None) -> None:
-        if target is not None and self._ask(entry, target):
-            return
+    def _ask(self, entry: '_Update', target: Target | None) -> Exchange | None:
+        """Send the update; ``None`` if that failed."""
+        if target is None:
+            return None
+        update = entry.update
+        path = f'/{target.device}/{entry.partition}{paths.quote(_path(update))}'
+        try:
+            return self.pool.begin(target.ip, target.port, update['op'], path, update['headers'],
+                                   timeout=self.conf.node_timeout)
+        except (errors.Error, OSError) as error:
+            LOG.warning('%s %s: %s; kept for the updater', update['op'], path, error)
+            return None
+
+    def _hear(self, entry: '_Update', target: Target, exchange: Exchange) -> None:
+        """Take the answer; whatever is no success is kept for the updater, which finds out again."""
+        what = entry.update['op'], _path(entry.update), target.ip, target.port
+        try:
+            answer = exchange.answer()
+            answer.body()
+            if 200 <= answer.status < 300:
+                return
+            LOG.warning('%s %s on %s:%s answered %s; kept for the updater', *what, answer.status)
+        except (errors.Error, OSError) as error:
+            LOG.warning('%s %s on %s:%s: %s; kept for the updater', *what, error)
+        self._try_to_keep(entry)
+
+    def _try_to_keep(self, entry: '_Update') -> None:
         try:
             self._keep(entry)
         except (OSError, errors.Error) as error:
             LOG.error('the update of %s is lost: %s', _path(entry.update), error)
-
-    def _ask(self, entry: '_Update', target: Target) -> bool:
-        update = entry.update
-        path = f'/{target.device}/{entry.partition}{paths.quote(_path(update))}'
-        try:
-            answer = self.pool.request(target.ip, target.port, update['op'], path, update['headers'],
-                                       timeout=self.conf.node_timeout)
-            answer.body()
-        except (errors.Error, OSError) as error:
-            LOG.warning('%s %s: %s; kept for the updater', update['op'], path, error)
-            return False
-        if 200 <= answer.status < 300:
-            return True
-        # whatever the reason is: the updater finds out again
-        LOG.warning('%s %s on %s:%s answered %s; kept for the updater', update['op'], path, target.ip,
-                    target.port, answer.status)
-        return False
 
     def _keep(self, entry: '_Update') -> None:
         update = entry.update
