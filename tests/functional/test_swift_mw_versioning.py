@@ -305,17 +305,21 @@ def test_links_are_versioned_as_links(cloud):
 
 def test_readers_see_what_is_current_and_owners_the_versions(cloud):
     version = cloud.put('v/o', b'one')
-    cloud.store.accounts['a']['v'].headers['X-Container-Read'] = 'reader'
+    headers = cloud.store.accounts['a']['v'].headers
 
-    def reader(request):
-        return None if request.method in ('GET', 'HEAD') and '\0' not in request.path and \
-            (request.acl == 'reader' or 'version-id' not in request.query_string) and request.acl != 'x' and \
-            not (request.acl is None and seen['strict']) else Response(403)
-    seen = {'strict': False}
-    assert cloud.ask('GET', '/v1/a/v/o', **{'swift.authorize': reader}).body == b'one'
-    seen['strict'] = True
-    for method in ('GET', 'DELETE', 'PUT'):
-        assert cloud.ask(method, f'/v1/a/v/o?version-id={version}', **{'swift.authorize': reader}).status == 403
+    def member(request):
+        acl = headers.get('X-Container-Write' if request.method in ('PUT', 'DELETE') else 'X-Container-Read')
+        return None if request.path.startswith('/v1/a/v/') and acl and request.acl in (acl, None) \
+            and (request.acl or not strict) else Response(403)
+    strict = False
+    headers['X-Container-Read'] = 'all'
+    assert cloud.ask('GET', '/v1/a/v/o', **{'swift.authorize': member}).body == b'one'
+    strict = True
+    for method in ('GET', 'HEAD', 'DELETE', 'PUT'):
+        assert cloud.ask(method, f'/v1/a/v/o?version-id={version}', **{'swift.authorize': member}).status == 403
+    headers['X-Container-Write'] = 'all'
+    assert cloud.ask('PUT', f'/v1/a/v/o?version-id={version}', **{'swift.authorize': member}).status == 201
+    assert cloud.ask('DELETE', f'/v1/a/v/o?version-id={version}', **{'swift.authorize': member}).status == 403
     assert len(cloud.versions()) == 1
 
 

@@ -7,7 +7,8 @@
     ?version-id=N   GET, HEAD: that version; PUT: the link leads to it; DELETE: it is gone for good
 
 Time gives a version its name; the link is written a tick of the offset later.
-Versions by id are the owner's to see: access lists are about what is current.
+Versions by id are the owner's to see and to delete: access lists are about what
+is current.  Who may write may make a version current again.
 """
 
 import mimetypes
@@ -77,7 +78,8 @@ class Objects:
             'GET': self._show, 'HEAD': self._show, 'PUT': self._restore, 'DELETE': self._remove}
         if method not in handlers:
             raise HttpError(405)
-        names.authorize(self._request, None)
+        if method != 'PUT':
+            names.authorize(self._request, None)
         return handlers[method](when)
 
     # paths and requests
