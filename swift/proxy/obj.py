@@ -41,8 +41,7 @@ def show(call: Call) -> Response:
     part = ring.get_part(call.account, call.container, call.obj)
     headers = call.read_headers()
     headers[POLICY] = str(policy.index)
-    if app.conf.enable_open_expired and true(call.environ.get('HTTP_X_OPEN_EXPIRED')):
-        headers['X-Backend-Open-Expired'] = 'true'
+    _open_expired(call, headers)
     nodes = call.nodes(ring, part, sorter)
     search = Search(app, nodes, part, call.req.method, call.path, headers, timeout=app.timeout, sorter=sorter,
                     concurrency=nodes.primaries if sorter.options.concurrent_gets else 1,
@@ -51,6 +50,12 @@ def show(call: Call) -> Response:
     if response.status == 404 and 'HTTP_IF_MATCH' in call.environ:
         return HttpError(412).response()      # nothing matches what is not there (RFC 9110, 13.1.1)
     return response
+
+
+def _open_expired(call: Call, headers: Headers) -> None:
+    """Show what has expired but is still there, to who asks for it."""
+    if call.app.conf.enable_open_expired and true(call.environ.get('HTTP_X_OPEN_EXPIRED')):
+        headers['X-Backend-Open-Expired'] = 'true'
 
 
 def _allowed_write(call: Call) -> tuple[Policy, Response | None]:
@@ -141,6 +146,8 @@ def _write_headers(call: Call, policy: Policy, count: int) -> list[Headers]:
     app = call.app
     common = call.all_headers()
     common[POLICY] = str(policy.index)
+    if call.req.method == 'POST':
+        _open_expired(call, common)
     headers = [dict(common) for _ in range(count)]
     least = min(quorum_size(count) + 1, count)
     part, nodes = app.container_ring.get_nodes(call.account, call.container)

@@ -3,6 +3,7 @@
 import pytest
 
 from strata import errors
+from strata.testing.wait import until
 from swift.proxy.app import app_factory
 from tests.functional.swift_proxy import Client, cluster, misbehaving, proxy_of
 
@@ -80,3 +81,16 @@ def test_some_hosts_are_not_served(tmp_path):
         user = Client(store)
         assert user.get('', Host='evil.example:8080').status_code == 403
         assert user.get('', Host='good.example').status_code == 204
+
+
+def test_what_has_expired_is_shown_where_that_is_allowed(tmp_path):
+    with cluster(tmp_path, options={'app:proxy-server': {'enable_open_expired': 'true'}}) as store:
+        user = Client(store)
+        user.put('/c')
+        user.put('/c/o', b'data', X_Delete_After='1')
+        until(lambda: user.get('/c/o').status_code == 404)
+        assert user.get('/c/o', X_Open_Expired='true').content == b'data'
+        assert user.head('/c/o', X_Open_Expired='true').status_code == 200
+        assert user.post('/c/o', X_Object_Meta_A='b').status_code == 404
+        assert user.post('/c/o', X_Open_Expired='true', X_Object_Meta_A='b').status_code == 202
+        assert user.get('/c/o').status_code == 200
