@@ -2,7 +2,12 @@
 
 A container server tells its account of births and deaths at once, if it can;
 counts, and what it could not tell, are left to this sweep.  A container knows
-what it last told most of its account's servers (``reported_*``).
+what it last told all of its account's servers (``reported_*``).
+
+Counts bear no time, so that an account cannot tell old ones from new.  Hence only a
+container at home speaks: one on a handoff has seen but a part, and its rows come
+home by replication.  And what a server missed is told again, to all, until none
+has missed it: the replicators of accounts cannot know who is right.
 """
 
 import collections
@@ -21,6 +26,7 @@ from swift.daemon import Daemon
 from swift.db import connections, walk
 from swift.db.errors import DatabaseBusy, DatabaseCorrupt, DatabaseMissing
 from swift.http.path import quote
+from swift.ring.errors import RingError
 from swift.ring.hashing import HashPath
 from swift.ring.ring import Ring
 from swift.storage.devices import Devices
@@ -48,6 +54,7 @@ class ContainerUpdater(Daemon):
         super().__init__(conf)
         hashing = HashPath.load(os.path.join(self.conf.swift_dir, 'swift.conf'))
         self.ring = Ring(self.conf.swift_dir, hashing, name='account')
+        self.containers = _ring_of_containers(self.conf.swift_dir, hashing)
         self.devices = Devices(self.conf.devices, mount_check=self.conf.mount_check)
         self.connections = connections.Connections()
         self.pool = backend.Pool(connect_timeout=self.conf.conn_timeout)
@@ -64,15 +71,22 @@ class ContainerUpdater(Daemon):
         for name in self.devices.names():
             if limits.get('devices') and name not in limits['devices']:
                 continue
-            for _, path in walk.databases(self.devices.path(name), ContainerBroker.datadir,
-                                          limits.get('partitions')):
-                workers.spawn(self._look, path)
-                green.sleep(pause)
+            for part, path in walk.databases(self.devices.path(name), ContainerBroker.datadir,
+                                             limits.get('partitions')):
+                if self._is_home(name, part):
+                    workers.spawn(self._look, path)
+                    green.sleep(pause)
         workers.wait()
         elapsed = time.time() - started
         LOG.info('containers told %d, failed %d, unchanged %d, in %.1f s', self.counts['success'],
                  self.counts['failure'], self.counts['no_change'], elapsed)
         recon.dump(self.conf.recon_cache_path, 'container', {'container_updater_sweep': elapsed})
+
+    def _is_home(self, device: str, part: int) -> bool:
+        """Whether a container of the partition belongs on a device of that name; true where no ring says."""
+        if self.containers is None or part >= self.containers.partition_count:
+            return True
+        return any(each['device'] == device for each in self.containers.get_part_nodes(part))
 
     def _look(self, path: str) -> None:
         try:
@@ -100,7 +114,8 @@ class ContainerUpdater(Daemon):
         if told <= len(statuses) // 2:
             self.suppressed[account] = time.time() + self.conf.account_suppression_time
             return 'failure'
-        broker.reported(*(info[name] for name in REPORTED))
+        if told == len(statuses):
+            broker.reported(*(info[name] for name in REPORTED))
         return 'success'
 
     def _put(self, info: dict[str, Any]) -> list[int]:
@@ -134,3 +149,11 @@ class ContainerUpdater(Daemon):
         """Close databases and connections."""
         self.connections.close()
         self.pool.close()
+
+
+def _ring_of_containers(swift_dir: str, hashing: HashPath) -> Ring | None:
+    try:
+        return Ring(swift_dir, hashing, name='container')
+    except RingError as error:
+        LOG.warning('every container here is taken to be at home: %s', error)
+        return None
