@@ -54,12 +54,9 @@ def create(wiring: Wiring, context: Context, user_id: str, *, name: str, type: s
     limit = wiring.conf.quota.key_pairs
     try:
         with wiring.db.transaction() as tx:
-            used = db.count(tx, user_id)
-            if 0 <= limit <= used:
-                raise errors.OverQuota('Quota exceeded, too many key pairs.', resource='key_pairs',
-                                       requested=1,
-                                       used=used, limit=limit)
-            tx.add(pair)
+            db.add(tx, pair, limit)
+    except errors.OverQuota as error:
+        raise errors.OverQuota('Quota exceeded, too many key pairs.', **error.details) from error
     except Duplicate as error:
         raise errors.Conflict("Key pair '{name}' already exists.", name=name) from error
     return pair, private

@@ -5,8 +5,9 @@ import sqlalchemy as sa
 
 from nova import conf as options
 from nova.cmd import parts
-from nova.compute import create, servers
+from nova.compute import create, keypairs, servers
 from nova.db import hosts, quotas, tables
+from nova.db.keypairs import KeyPair
 from nova.db.operations import Operation
 from nova.db.servers import Server
 from nova.wiring import Wiring
@@ -107,3 +108,35 @@ def test_as_many_as_the_quota_allows_between_least_and_most(cloud):
                             max_count=5)
     assert [server.name for server in made] == ['s-1', 's-2', 's-3']
     wait.until(lambda: settled(cloud, 3), timeout=30)
+
+
+KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl'
+
+
+def test_the_key_pairs_of_a_user_are_not_overdrawn_by_many_at_once(open_database):
+    conf = options.load('nova', [], files=[], quota__key_pairs=7)
+    wirings = [Wiring(conf, open_database(), None, Policy([])) for _ in range(3)]
+    wirings[0].db.create_all(tables.METADATA)
+    with wirings[0].db.transaction() as tx:      # made when nobody counted
+        tx.add_all([KeyPair(user_id='u', name=f'old{number}', fingerprint='f', public_key=KEY) for number in range(2)])
+    outcomes = []
+
+    def make(number):
+        try:
+            keypairs.create(wirings[number % 3], CALLER, 'u', name=f'k{number}', public_key=KEY)
+            outcomes.append('made')
+        except errors.OverQuota as error:
+            outcomes.append(str(error))
+    for run in [green.spawn(make, number) for number in range(20)]:
+        run.wait()
+    assert sorted(outcomes) == ['Quota exceeded, too many key pairs.'] * 15 + ['made'] * 5
+    with pytest.raises(errors.NotFound):
+        keypairs.delete(wirings[0], CALLER, 'u', 'none')
+    keypairs.create(wirings[0], CALLER, 'another', name='k', public_key=KEY)
+    keypairs.delete(wirings[0], CALLER, 'u', 'old0')
+    with pytest.raises(errors.Conflict):
+        keypairs.create(wirings[1], CALLER, 'u', name='old1', public_key=KEY)
+    keypairs.create(wirings[1], CALLER, 'u', name='new', public_key=KEY)
+    with pytest.raises(errors.OverQuota):
+        keypairs.create(wirings[2], CALLER, 'u', name='more', public_key=KEY)
+    assert len(keypairs.find(wirings[2], CALLER, 'u')) == 7
