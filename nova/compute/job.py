@@ -79,7 +79,7 @@ class Job:
         server = self.server
         if server.image_id is None:
             return None
-        image = self.host.cache.fetch(declared(server), lambda: self._image_bytes(server.image_id))
+        image = self.host.cache.fetch(declared(server), lambda: self._image_bytes(server.image_id), holder=self)
         check_fits(image, server.flavor['disk'])
         return image
 
@@ -121,7 +121,7 @@ class Job:
         kept = Declared(id=id, format=format, size=record.get('size'), hash_algo=record.get('os_hash_algo'),
                         hash_value=record.get('os_hash_value'), checksum=record.get('checksum'),
                         container=record.get('container_format') or 'bare')
-        return self.host.cache.fetch(kept, lambda: self._image_bytes(id)).path
+        return self.host.cache.fetch(kept, lambda: self._image_bytes(id), holder=self).path
 
     def config_drive(self) -> str | None:
         """The path of a freshly written config drive, if the server has one."""

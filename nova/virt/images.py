@@ -20,6 +20,7 @@ import re
 import struct
 import tempfile
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
@@ -98,14 +99,18 @@ class Cache:
         self._largest = largest_gb * GIB
         self._expire_after = expire_after
         self._fetching: dict[str, green.Lock] = {}
+        self._held: weakref.WeakKeyDictionary[object, set[str]] = weakref.WeakKeyDictionary()
 
-    def fetch(self, declared: Declared, opener: Opener) -> ImageRef:
+    def fetch(self, declared: Declared, opener: Opener, *, holder: object | None = None) -> ImageRef:
         """The verified base image, downloaded if it is not here yet.
 
-        Callers who want the same image wait for one download.  Raises
+        Callers who want the same image wait for one download.  It stays at least as
+        long as ``holder`` is alive: a guest that is not made yet stands on nothing.  Raises
         ``BadImage``, ``Damaged``, ``Unbuildable`` for want of space, or what ``opener`` raises.
         """
         opened_as, _ = self._check(declared)
+        if holder is not None:
+            self._held.setdefault(holder, set()).add(declared.id)
         lock = self._fetching.setdefault(declared.id, green.Lock())
         with lock:
             try:
@@ -119,14 +124,15 @@ class Cache:
                         dict(declared.properties))
 
     def expire(self, in_use: set[str]) -> list[str]:
-        """Remove images nobody stands on and nobody fetched lately; returns their ids.
+        """Remove images nobody stands on, holds, or fetched lately; returns their ids.
 
         ``in_use`` are the paths of ``Driver.images_in_use()``.
         """
         limit, removed = time.time() - self._expire_after, []
+        spared = {*self._fetching, *(id for ids in list(self._held.values()) for id in ids)}
         for record in self._path.glob('*.json'):
             base = record.with_suffix('.' + json.loads(record.read_bytes())['format'])
-            if str(base) in in_use or record.stem in self._fetching or _modified(base) > limit:
+            if str(base) in in_use or record.stem in spared or _modified(base) > limit:
                 continue
             base.unlink(missing_ok=True)
             record.unlink(missing_ok=True)

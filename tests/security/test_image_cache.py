@@ -219,6 +219,16 @@ def test_only_what_is_unused_and_old_expires(tmp_path):
                                                                  'used.qcow2']
 
 
+def test_what_was_fetched_for_a_guest_that_is_not_made_yet_does_not_expire(tmp_path):
+    class Job:
+        """A build under way."""
+    cache, job = Cache(str(tmp_path), expire_after=0), Job()
+    path = cache.fetch(declared(GOOD), opener(GOOD), holder=job).path
+    assert cache.expire(set()) == [] and os.path.exists(path)
+    del job
+    assert cache.expire(set()) == ['image-1'] and not os.path.exists(path)
+
+
 # -- qemu-img ------------------------------------------------------------------------------------
 
 @needs_qemu_img
