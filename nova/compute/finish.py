@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from nova.compute import rpc, verbs
 from nova.compute.create import release_quota
-from nova.db import hosts, servers
+from nova.db import hosts, passwords, servers
 from nova.db.servers import Server
 from nova.network import ports
 from nova.wiring import Wiring
@@ -56,7 +56,7 @@ def finish_error(wiring: Wiring, lease: Lease, error: BaseException, *, keep: bo
 
 
 def finish_delete(wiring: Wiring, lease: Lease) -> None:
-    """What a delete does outside its host: ports, claim, quota, and the row itself."""
+    """What a delete does outside its host: ports, claim, quota, password, and the row itself."""
     ports.release(wiring, lease.context.elevated(), lease.entry.resource_id, hold=lease.hold)
 
     def write() -> None:
@@ -65,6 +65,7 @@ def finish_delete(wiring: Wiring, lease: Lease) -> None:
             server = servers.get(tx, background('nova'), lease.entry.resource_id)
             hosts.unclaim(tx, server.id)
             release_quota(tx, server)
+            passwords.clear(tx, server.id)
             servers.swap(tx, server, expect={}, deleted=True, vm_state=verbs.DELETED, task_state=None,
                          power_state=0, terminated_at=clock.CLOCK.now())
     wiring.db.retried(write)

@@ -2,12 +2,15 @@
 
 import base64
 import json
+import sqlite3
 
 import pytest
+import sqlalchemy as sa
 
 from nova.compute import metadata_tree
-from nova.db import servers
+from nova.db import passwords, servers
 from strata.context import background
+from strata.testing import wait
 from tests.functional.nova_cloud import Cloud, ask
 
 USER_DATA = b'#!/bin/sh\necho \xff\n'
@@ -160,6 +163,42 @@ def test_a_guest_posts_its_password_once(guest):
     assert guest.cloud.call('DELETE', f'/servers/{guest.id}/os-server-password').status == 204
     assert guest.text(path) == ''
     assert guest.ask('/openstack/latest/meta_data.json', 'POST', b'x').status == 405
+
+
+@pytest.fixture
+def deadlocks(guest):
+    """The next statements that begin with these words meet a deadlock, once each."""
+    words = []
+
+    def refuse(connection, cursor, statement, parameters, context, many):
+        for word in words:
+            if statement.startswith(word):
+                words.remove(word)
+                raise sa.exc.OperationalError(statement, parameters, sqlite3.OperationalError('database is locked'))
+    sa.event.listen(guest.cloud.db.engine, 'before_cursor_execute', refuse)
+    yield words
+    sa.event.remove(guest.cloud.db.engine, 'before_cursor_execute', refuse)
+
+
+def test_a_password_is_kept_and_forgotten_through_deadlocks(guest, deadlocks):
+    path = '/openstack/latest/password'
+    deadlocks[:] = ['INSERT INTO server_passwords']
+    assert guest.ask(path, 'POST', b'encrypted').status == 200 and not deadlocks
+    assert guest.text(path) == 'encrypted'
+    deadlocks[:] = ['DELETE FROM server_passwords']
+    assert guest.cloud.call('DELETE', f'/servers/{guest.id}/os-server-password').status == 204 and not deadlocks
+    assert guest.text(path) == ''
+
+
+def test_a_password_goes_with_its_server(guest):
+    cloud, id = guest.cloud, guest.cloud.server(
+        'brief', networks=[{'uuid': guest.network}], wait_for='ACTIVE')
+    with cloud.db.transaction() as tx:
+        passwords.put(tx, id, 'encrypted')
+    assert cloud.call('DELETE', f'/servers/{id}').status == 204
+    wait.until(lambda: cloud.call('GET', f'/servers/{id}').status == 404)
+    with cloud.db.reading() as tx:
+        assert passwords.get(tx, id) == ''
 
 
 def test_a_config_drive_holds_the_same(guest):

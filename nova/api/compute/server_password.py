@@ -4,7 +4,7 @@ from typing import Any
 
 from nova.api.compute import app
 from nova.api.policy import MEMBER, READER, rule
-from nova.db import passwords, servers
+from nova.compute import passwords
 from strata.rest import Request
 
 PATH = '/servers/{id}/os-server-password'
@@ -13,14 +13,12 @@ PATH = '/servers/{id}/os-server-password'
 @app.get(PATH, allow=rule('os-server-password:show', READER))
 def show(req: Request, id: str) -> dict[str, Any]:
     """The password as the guest encrypted it, or nothing."""
-    with req.wiring.db.reading() as tx:
-        servers.get(tx, req.context, id)
-        return {'password': passwords.get(tx, id)}
+    assert req.context is not None
+    return {'password': passwords.get(req.wiring, req.context, id)}
 
 
 @app.delete(PATH, status=204, allow=rule('os-server-password:clear', MEMBER))
 def clear(req: Request, id: str) -> None:
     """Forget it."""
-    with req.wiring.db.transaction() as tx:
-        servers.get(tx, req.context, id)
-        passwords.clear(tx, id)
+    assert req.context is not None
+    passwords.clear(req.wiring, req.context, id)

@@ -13,9 +13,9 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nova.compute import metadata_tree
+from nova.compute import metadata_tree, passwords
 from nova.compute.metadata_tree import EC2, LATEST, OPENSTACK, Facts
-from nova.db import passwords, servers
+from nova.db import servers
 from nova.network import ports
 from nova.wiring import Wiring
 from strata import errors
@@ -75,8 +75,7 @@ class Metadata:
         text = req.environ['wsgi.input'].read(LARGEST_PASSWORD + 1)
         if len(text) > LARGEST_PASSWORD:
             raise errors.Invalid('The password is longer than {most} bytes.', most=LARGEST_PASSWORD)
-        with self._wiring.db.transaction() as tx:
-            passwords.put(tx, facts.server.id, text.decode('utf-8', 'replace'))
+        passwords.put(self._wiring, facts.server.id, text.decode('utf-8', 'replace'))
         return Response(200, '')
 
 
