@@ -25,7 +25,9 @@ def test_groups_are_made_listed_changed_and_deleted(cloud):
     assert cloud.get(f'/os-security-groups/{made["id"]}')['security_group'] == made
     listed = cloud.get('/os-security-groups')['security_groups']
     assert made in listed and 'default' in [each['name'] for each in listed]
-    assert len(cloud.get('/os-security-groups?limit=1&offset=1')['security_groups']) == 1
+    for page, expected in (('limit=1&offset=1', listed[1:2]), ('limit=1', listed[:1]), ('offset=1', listed[1:]),
+                           ('limit=0', []), ('offset=9', [])):
+        assert cloud.get(f'/os-security-groups?{page}')['security_groups'] == expected
     changed = cloud.call('PUT', f'/os-security-groups/{made["id"]}', {'security_group': {
         'name': 'other', 'description': 'e'}})
     assert changed.status == 200 and changed.json['security_group']['name'] == 'other'

@@ -77,9 +77,8 @@ def index(req: Request, query: dict[str, Any]) -> dict[str, Any]:
         security_groups.default(req.wiring, project)
         wanted = wanted.where(SecurityGroup.project_id == project)
     with req.wiring.db.reading() as tx:
-        found = tx.scalars(wanted).all()
-    first = query.get('offset', 0)
-    return {'security_groups': _shown(req, found[first:][:query.get('limit')])}
+        found = tx.scalars(wanted.offset(query.get('offset')).limit(query.get('limit'))).all()
+    return {'security_groups': _shown(req, found)}
 
 
 @app.get('/os-security-groups/{id}', last=LAST, allow=rule('os-security-groups:show', READER))
