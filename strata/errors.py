@@ -93,10 +93,6 @@ class RangeNotSatisfiable(Error):
     status, message = 416, 'The requested range cannot be satisfied.'
 
 
-class TooMany(Error):
-    status, message = 429, 'Too many requests.'
-
-
 class Unsupported(Error):
     """The feature is published, but this driver or build has not got it."""
 

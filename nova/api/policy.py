@@ -13,7 +13,6 @@ from oslo_config import cfg
 from strata.policy import Policy, Rule
 
 ADMIN = 'rule:context_is_admin'
-MANAGER = 'rule:project_manager_or_admin'
 MEMBER = 'rule:project_member_or_admin'
 READER = 'rule:project_reader_or_admin'
 ANYONE = '@'

@@ -102,11 +102,6 @@ def free(pools: Sequence[Sequence[str]], taken: Collection[str]) -> Iterator[str
                 yield text
 
 
-def size(pools: Sequence[Sequence[str]]) -> int:
-    """How many addresses the pools hold."""
-    return sum(int(ipaddress.ip_address(high)) - int(ipaddress.ip_address(low)) + 1 for low, high in pools)
-
-
 def eui64(cidr: str, mac: str) -> str:
     """The address a guest with this MAC makes for itself from a router advertisement."""
     octets = bytearray.fromhex(mac.replace(':', ''))
