@@ -158,6 +158,17 @@ def test_address_pairs_and_port_security_go_together(cloud):
         made['security_groups'][0]])[1] == 'PortSecurityAndIPRequiredForSecurityGroups'
 
 
+def test_the_host_of_a_port_is_one_that_the_helper_would_take(cloud):
+    network, _ = cloud.network(cloud.alice)
+    made = port(cloud, cloud.alice, network)
+    for wrong in ('node 1', 'node1\n', '../node1', 'n' * 256, 'nöde'):
+        answer = cloud.request(cloud.root, 'PUT', f"/ports/{made['id']}", {'port': {'binding:host_id': wrong}})
+        assert answer.status == 400 and b'binding:host_id' in answer.body, wrong
+    for right in ('node1.example', 'fe80::1', '', None):
+        answer = cloud.request(cloud.root, 'PUT', f"/ports/{made['id']}", {'port': {'binding:host_id': right}})
+        assert (answer.status, answer.json['port']['binding:host_id']) == (200, right or '')
+
+
 def test_on_a_shared_network_a_guest_takes_what_it_is_given(cloud):
     network, subnet = cloud.network(cloud.root, shared=True)
     made = port(cloud, cloud.bob, network)

@@ -13,6 +13,7 @@ from nova.db import ports as rows
 from nova.db.networks import Network
 from nova.db.ports import Address, Port, PortGroup
 from nova.network import networks, ports
+from nova.network.drivers.state import HOST
 from strata import errors
 from strata.rest import Request
 
@@ -81,7 +82,7 @@ PORT = Resource('port', 'ports', Port, {
     'allowed_address_pairs': Attribute(schema=_PAIRS, on='cu', guards=_OWNED),
     'extra_dhcp_opts': Attribute(schema=_OPTIONS, on='cu'),
     'binding:vnic_type': Attribute(schema={'enum': ['normal']}, on='cu', key='vnic_type'),
-    'binding:host_id': Attribute(schema={'type': ['string', 'null'], 'maxLength': 255}, on='cu', key='host',
+    'binding:host_id': Attribute(schema={'type': ['string', 'null'], 'pattern': f'^$|{HOST}'}, on='cu', key='host',
                                  convert=lambda host: host or '', guards=_BINDING),
     'binding:profile': Attribute(schema={'type': ['object', 'null'], 'maxProperties': 64}, on='cu',
                                  key='binding_profile', convert=lambda profile: profile or {},

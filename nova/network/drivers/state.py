@@ -19,6 +19,9 @@ LONGEST_NAME = 15
 
 METADATA_ADDRESS = '169.254.169.254'
 
+#: how hosts may be called, as a regular expression
+HOST = '^[A-Za-z0-9_.:-]{1,255}$'
+
 
 def tap_name(port_id: str) -> str:
     """The tap device of a port; the hypervisor plugs the server into it."""

@@ -19,7 +19,7 @@ Check = Callable[[str, Any], Any]
 
 _MAC = re.compile(r'^[0-9a-f]{2}(:[0-9a-f]{2}){5}$')
 _INTERFACE = re.compile(r'^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$')
-_HOST = re.compile(r'^[A-Za-z0-9_.:-]{1,255}$')
+_HOST = re.compile(states.HOST)
 _DOMAIN = re.compile(r'^[A-Za-z0-9]([A-Za-z0-9-]{0,62})(\.[A-Za-z0-9][A-Za-z0-9-]{0,62})*$')
 _OPTION = re.compile(r'^[A-Za-z0-9-]{1,64}$')
 #: one line of a dnsmasq file: no control characters, no quotes that could end a value early
