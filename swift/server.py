@@ -10,7 +10,7 @@ from strata.service import Service
 from strata.wsgi.limits import Limits
 from strata.wsgi.server import Server, bind
 from swift import conf as confs
-from swift import daemon, pipeline
+from swift import constraints, daemon, pipeline
 from swift.conf import Option
 
 
@@ -40,10 +40,11 @@ OPTIONS = {
 PORTS = {'proxy': 8080, 'object': 6200, 'container': 6201, 'account': 6202}
 
 
-def limits(conf: Any) -> Limits:
-    """How much one client of a server may ask."""
+def limits(conf: Any, kind: str = 'proxy') -> Limits:
+    """How much one client of a server may ask; a client of the proxy sends as many headers as swift.conf lets it."""
+    headers = constraints.load(conf.swift_dir).max_header_count if kind == 'proxy' else 512
     return Limits(connections=conf.max_clients, line=max(16384, conf.max_header_size * 2), header_bytes=262144,
-                  headers=512, body_time=conf.client_timeout, write_time=conf.client_timeout,
+                  headers=headers, body_time=conf.client_timeout, write_time=conf.client_timeout,
                   idle_time=conf.keepalive_timeout)
 
 
@@ -70,7 +71,7 @@ def run(kind: str, argv: list[str] | None = None) -> int:
     def setup(service: Service) -> None:
         # of several processes each loads its own: connections and caches are not to be shared
         served = app if (conf.workers or 1) <= 1 else pipeline.load(args.conf)
-        service.add_server(Server(served, sock, limits(conf), name=f'{kind}-server',
+        service.add_server(Server(served, sock, limits(conf, kind), name=f'{kind}-server',
                                   trusted_proxies=conf.trusted_proxies,
                                   access_log=kind != 'proxy' and conf.log_requests))
         close = getattr(served, 'close', None)

@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument('--no-server', action='store_true', help='do not boot a first server')
     command('status', 'A line per process and per server.')
     logs = command('logs', 'What the daemons have to say.')
-    logs.add_argument('daemon', nargs='?', help='onestack, keystone, glance, nova, swift or net-helper; default: all')
+    logs.add_argument('daemon', nargs='?', help='one of them (glance, swift-sweeps ...); default: all')
     logs.add_argument('-f', '--follow', action='store_true', help='go on as more is written')
     logs.add_argument('-n', '--lines', type=int, default=20, help='lines of each to begin with (%(default)s)')
     command('down', 'Shut servers down and stop the cloud; everything is kept.')

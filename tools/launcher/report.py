@@ -13,7 +13,7 @@ from launcher.cloud import Cloud
 from launcher.progress import Progress
 from launcher.settings import Settings, Trouble
 
-DAEMONS = ('onestack', 'keystone', 'glance', 'nova', 'net-helper')
+DAEMONS = ('onestack', 'keystone', 'glance', 'nova', 'swift', 'swift-sweeps', 'net-helper')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -82,7 +82,7 @@ def run_swift(settings: Settings) -> int:
         path = settings.path('etc', 'swift', f'{kind}-server.conf')
         conf = swift_conf.options(swift_conf.read(path, f'app:{kind}-server'), swift_server.OPTIONS, path)
         service.add_server(Server(swift_pipeline.load(path), bind((conf.bind_ip, conf.bind_port)),
-                                  swift_server.limits(conf), name=f'{kind}-server', access_log=False))
+                                  swift_server.limits(conf, kind), name=f'{kind}-server', access_log=False))
     return service.run()
 
 
