@@ -22,3 +22,12 @@ def _clean_slate():
     green.strict(True)
     contexts.CURRENT.set(None)
     yield
+
+
+def pytest_collection_modifyitems(items):
+    """Tests of a whole object store: a second each, too long for the quick tier."""
+    for item in items:
+        module = vars(getattr(item, 'module', None) or object)
+        if any(getattr(value, '__module__', '') in ('tests.swift_cluster', 'tests.swift_cloud', 'tests.swift_node')
+               for value in list(module.values())):
+            item.add_marker('cluster')

@@ -130,10 +130,11 @@ def test_a_builder_of_swift_is_read_and_written_back_alike(tmp_path):
 
 
 def test_what_swift_placed_well_stays_where_it_is():
-    builder = RingBuilder.restore(pickle.loads(BUILDER))
+    state = pickle.loads(BUILDER)
+    # within the hour: after it, a partition may move for the sake of balance
+    builder = RingBuilder.restore(state, clock=lambda: state['_last_part_moves_epoch'] + 60)
     before = [list(row) for row in builder.rows]
-    moved, _, _ = builder.rebalance(seed=1)
-    assert moved == 0 or builder.min_part_hours == 1
+    assert builder.rebalance(seed=1)[0] == 0
     assert [list(row) for row in builder.rows] == before
 
 

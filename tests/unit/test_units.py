@@ -18,7 +18,8 @@ def daemons():
     with open(os.path.join(CHECKOUT, 'setup.py'), encoding='utf-8') as file:
         for node in ast.parse(file.read()).body:
             if isinstance(node, ast.Assign) and getattr(node.targets[0], 'id', '') == 'COMMANDS':
-                return {name for name in ast.literal_eval(node.value) if not name.endswith(('-manage', '-builder'))}
+                return {name for name, module in ast.literal_eval(node.value).items()
+                        if not name.endswith('-manage') and '.cli.' not in module}
     raise AssertionError('setup.py has no COMMANDS')
 
 
@@ -39,7 +40,8 @@ class TestUnit:
         assert unit(name)['Service']['ExecStart'].split()[0] == f'/opt/strata/bin/{name.removesuffix(".service")}'
 
     def test_only_the_helper_is_root(self, name):
-        assert unit(name)['Service'].get('User') == (None if name == 'nova-net-helper.service' else 'strata')
+        user = None if name == 'nova-net-helper.service' else 'swift' if name.startswith('swift-') else 'strata'
+        assert unit(name)['Service'].get('User') == user
 
     def test_it_is_back_after_a_failure_and_a_reboot(self, name):
         assert unit(name)['Service']['Restart'] in ('always', 'on-failure')
