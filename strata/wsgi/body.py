@@ -33,6 +33,10 @@ class BodyTimeout(BodyError):
     status, message = 408, 'The client sent nothing of the body for {seconds} s.'
 
 
+class BodySlow(BodyTimeout):
+    message = 'The client sends fewer than {rate:g} bytes of the body per second.'
+
+
 class BodyTooLarge(BodyError):
     status, message = 413, 'The request body is larger than {most} bytes.'
 
@@ -44,11 +48,14 @@ class BodyMalformed(BodyError):
 class Body:
     """A stream with ``read``, ``readline`` and iteration; subclasses know the framing."""
 
-    __slots__ = ('_held', '_limits', '_wire', 'asked', 'broken', 'continue_headers', 'expecting', 'finished')
+    __slots__ = ('_held', '_limits', '_patience', '_wire', 'asked', 'broken', 'continue_headers', 'expecting',
+                 'finished')
 
     def __init__(self, wire: Wire, limits: Limits, *, expecting: bool = False) -> None:
         self._wire = wire
         self._limits = limits
+        #: seconds that we wait yet; what comes adds to them, so that a drip cannot hold a connection for ever
+        self._patience = limits.body_grace
         self._held = b''      # taken from the wire, not yet from us
         #: the client waits for ``100 Continue``
         self.expecting = expecting
@@ -68,13 +75,18 @@ class Body:
         if self.expecting:
             self.expecting = False
             self._wire.send(CONTINUE + self.continue_headers + b'\r\n', self._limits.write_time)
-        seconds = self._limits.body_time
-        data = self._wire.receive(seconds)
+        limits, wire = self._limits, self._wire
+        seconds = limits.body_time if self._patience > limits.body_time else self._patience
+        waited = wire.waited
+        data = wire.receive(seconds)
         if not data:
             self.broken = True
-            if self._wire.expired:
-                raise BodyTimeout(seconds=seconds)
-            raise ClientDisconnected()
+            if not wire.expired:
+                raise ClientDisconnected()
+            raise BodyTimeout(seconds=seconds) if seconds == limits.body_time else BodySlow(rate=limits.body_rate)
+        if limits.body_rate and (wire.waited != waited or self._patience < limits.body_grace):
+            patience = self._patience - (wire.waited - waited) + len(data) / limits.body_rate
+            self._patience = min(patience, limits.body_grace)
         return data
 
     def read(self, size: int | None = -1) -> bytes:

@@ -22,10 +22,18 @@ class Limits:
     idle_time: float = 75.0
     #: between two reads of a body that bring something (408)
     body_time: float = 60.0
+    #: bytes per second that a body must bring in the long run, while we wait for it (408); 0: any
+    body_rate: float = 1024.0
+    #: how much longer than at that rate a body may make us wait; no less than ``body_time``
+    body_grace: float = 120.0
     #: between two writes of a response that take something
     write_time: float = 60.0
     #: what of an unread body is read away to keep the connection
     drain: int = 64 * 1024
+
+    def __post_init__(self) -> None:
+        grace = max(self.body_grace, self.body_time) if self.body_rate else float('inf')
+        object.__setattr__(self, 'body_grace', grace)
 
     def tick(self) -> float:
         """How often time-outs are looked at."""

@@ -24,7 +24,7 @@ class Disconnected(OSError):
 class Wire:
     """A connected socket; ``buffer`` holds what was received and not yet taken."""
 
-    __slots__ = ('_share', '_sock', 'buffer', 'closed', 'deadline', 'expired', 'fileno', 'writing')
+    __slots__ = ('_share', '_sock', 'buffer', 'closed', 'deadline', 'expired', 'fileno', 'waited', 'writing')
 
     def __init__(self, sock: Any) -> None:
         sock.setblocking(False)
@@ -35,6 +35,8 @@ class Wire:
         #: when ``expire`` is due, by the monotonic clock
         self.deadline = FOREVER
         self.expired = False
+        #: seconds that were spent waiting for the client
+        self.waited = 0.0
         self.writing = False
         self.closed = False
 
@@ -64,10 +66,12 @@ class Wire:
     def _wait(self, ready: Any, deadline: float) -> None:
         self._share = FAIR_SHARE
         self.deadline = deadline
+        began = time.monotonic()
         try:
             ready(self.fileno)
         finally:
             self.deadline = FOREVER
+            self.waited += time.monotonic() - began
 
     def _spend(self, size: int) -> None:
         self._share -= size

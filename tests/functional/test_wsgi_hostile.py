@@ -275,6 +275,49 @@ def test_a_body_that_stalls_is_a_408():
             assert client.closed()
 
 
+PATIENT = Limits(body_time=1, body_grace=1, body_rate=1000)
+
+
+def test_a_body_that_drips_is_a_408():
+    with serving(reading, limits=PATIENT) as server, Raw(server) as client:
+        client.send(START + b'Content-Length: 1000000\r\n\r\n')
+        answers = []
+        reader = green.spawn(lambda: answers.append(client.answer()))
+        wait.until(lambda: answers or client.send(b'a') is None)
+        reader.wait()
+        assert (answers[0].code, answers[0].header('Connection')) == (408, 'close')
+
+
+def test_a_long_upload_at_more_than_the_least_rate_is_read_to_its_end():
+    read = []
+
+    def app(environ, start_response):
+        while data := environ['wsgi.input'].read(1000):
+            read.append(len(data))
+        start_response('200 OK', [])
+        return [str(sum(read)).encode()]
+    with serving(app, limits=PATIENT) as server, Raw(server) as client:
+        client.send(CHUNKED)
+        began, pieces = time.monotonic(), 0
+        while time.monotonic() - began < 2 * PATIENT.body_grace:
+            client.send(b'3e8\r\n' + b'x' * 1000 + b'\r\n')
+            pieces += 1
+            wait.until(lambda: len(read) == pieces)      # noqa: B023 -- called at once
+        client.send(b'0\r\n\r\n')
+        answer = client.answer()
+        assert (answer.code, answer.body) == (200, str(1000 * pieces).encode())
+
+
+def test_what_was_sent_fast_buys_no_time_for_dripping():
+    with serving(reading, limits=PATIENT) as server, Raw(server) as client:
+        client.send(START + b'Content-Length: 9000000\r\n\r\n' + b'x' * 1_000_000)
+        began, answers = time.monotonic(), []
+        reader = green.spawn(lambda: answers.append(client.answer()))
+        wait.until(lambda: answers or client.send(b'a') is None)
+        reader.wait()
+        assert answers[0].code == 408 and time.monotonic() - began < 8
+
+
 def test_an_idle_connection_is_closed_without_a_word():
     with serving(reading, limits=QUICK) as server:
         with Raw(server) as client:
