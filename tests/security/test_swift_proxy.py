@@ -8,6 +8,7 @@ not spoken.
 import json
 import os
 import random
+import socket
 
 import pytest
 from lxml import etree
@@ -161,6 +162,19 @@ def test_what_only_filters_may_say_is_not_believed_of_clients(user):
     for path in user.cluster.files('.data'):
         assert b'Evil' not in os.getxattr(path, 'user.swift.metadata')
     assert user.put('/%00secret', X_Backend_Allow_Reserved_Names='true').status_code == 412
+
+
+@pytest.mark.parametrize('kind', ['Container', 'Delete-At'])
+def test_clients_do_not_say_whom_object_servers_tell(user, kind):
+    with socket.create_server(('127.0.0.1', 0)) as elsewhere:
+        elsewhere.setblocking(False)
+        headers = {f'X-{kind}-Host': f'127.0.0.1:{elsewhere.getsockname()[1]}', f'X-{kind}-Partition': '1',
+                   f'X-{kind}-Device': 'sda/1/AUTH_victim/c/forged?', 'X-Delete-At-Account': 'AUTH_victim',
+                   'X-Delete-At-Container': 'c', 'X-Delete-At': '9000000000'}
+        for method, body in (('PUT', b'x'), ('POST', b''), ('DELETE', b'')):
+            assert user(method, '/c/told', body, headers).status_code < 300
+            with pytest.raises(BlockingIOError):
+                elsewhere.accept()
 
 
 def test_random_requests_are_no_servers_error(user):
