@@ -145,6 +145,16 @@ class ContainerBroker(Broker):
         self.writing(lambda connection: connection.execute(
             'UPDATE container_info SET x_container_sync_point1 = ?, x_container_sync_point2 = ?', (first, second)))
 
+    def advance_sync_points(self, before: Item, first: int, second: int) -> None:
+        """As ``set_sync_points``, unless the target or the points are no longer those of ``before``."""
+        def change(connection: sqlite3.Connection) -> None:
+            info = self._info(connection)
+            targets = [self.parsed_metadata(each).get('X-Container-Sync-To') for each in (before, info)]
+            if targets[0] == targets[1] and all(info[name] == before[name] for name in SYNC_POINTS):
+                connection.execute('UPDATE container_info SET x_container_sync_point1 = ?, '
+                                   'x_container_sync_point2 = ?', (first, second))
+        self.writing(change)
+
     def misplaced_since(self, start: int, count: int) -> list[Item]:
         """Up to ``count`` rows after a ROWID whose storage policy is not the container's."""
         def query(connection: sqlite3.Connection) -> list[Item]:
@@ -154,15 +164,14 @@ class ContainerBroker(Broker):
             return [_row_item(row) for row in cursor]
         return self.reading(query)
 
-    def reconciler_point(self) -> int:
-        """Up to which ROWID misplaced objects were handed to the reconciler."""
-        return self.reading(lambda connection: int(connection.execute(
-            'SELECT reconciler_sync_point FROM container_info').fetchone()[0]))
+    def set_reconciler_point(self, point: int, policy_index: int) -> None:
+        """All up to this ROWID that has not this policy was handed to the reconciler.
 
-    def set_reconciler_point(self, point: int) -> None:
-        """All up to this ROWID was handed to the reconciler."""
+        If the container has got another policy meanwhile, other rows are misplaced, and the point stays.
+        """
         self.writing(lambda connection: connection.execute(
-            'UPDATE container_info SET reconciler_sync_point = ?', (point,)))
+            'UPDATE container_info SET reconciler_sync_point = ? WHERE storage_policy_index = ?',
+            (point, policy_index)))
 
     def _migrate(self, error: sqlite3.Error) -> bool:
         text = str(error)

@@ -82,7 +82,7 @@ class ContainerDatabases(replicator.Replicator):
                 point = row['ROWID']
             rows = broker.misplaced_since(point, BATCH)
         if point != start:
-            broker.set_reconciler_point(point)
+            broker.set_reconciler_point(point, fresh['storage_policy_index'])
         return done
 
     def absorb(self, broker: Broker, theirs: Item) -> None:

@@ -8,6 +8,9 @@ tell how far it has come::
     done  sent by the node it is up to;   each node sends the rows that are
           sent by all again, to be sure   up to it, by the hash of the name
 
+A row that fails holds up no other: sync_point2 stays before it, and what follows it
+is sent again with the next run.
+
 What the other side has already is refused there by its time (409, or 404 for a
 deletion), so sending twice does no harm.
 """
@@ -165,34 +168,34 @@ class ContainerSync(Daemon):
         self.counts['syncs'] += 1
         first, second = int(info['x_container_sync_point1']), int(info['x_container_sync_point2'])
         end = time.monotonic() + self.conf.container_time
-        reached = self._send_rows(broker, info, target, second, first, lambda turn: turn % nodes != ordinal, end)
-        if reached < first:
-            broker.set_sync_points(first, reached)      # those are tried again first
-            return
-        reached = self._send_rows(broker, info, target, first, None, lambda turn: turn % nodes == ordinal, end,
-                                  go_on=True)
-        broker.set_sync_points(reached, first)
+        # half of the time at most, for what is refused again and again must not keep new rows waiting
+        done = self._send_rows(broker, info, target, second, first, lambda _: True,
+                               end - self.conf.container_time / 2)[1]
+        reached = self._send_rows(broker, info, target, first, None, lambda turn: turn % nodes == ordinal, end)[0]
+        # a row of ours that failed just now lies between the two, and is sent again with the next run
+        broker.advance_sync_points(info, reached, done)
 
     def _send_rows(self, broker: ContainerBroker, info: Item, target: Target, start: int, stop: int | None,
-                   is_mine: Any, end: float, go_on: bool = False) -> int:
-        """Send rows after ``start`` up to ``stop``; up to which ROWID all went well.
-
-        ``go_on``: a failure is left to the second look, by which all nodes send what others should have.
-        """
+                   is_mine: Any, end: float) -> tuple[int, int]:
+        """Send rows after ``start`` up to ``stop``; up to which ROWID they were tried, and all went well."""
         reached = start
+        well: int | None = None
         while stop is None or reached < stop:
             rows = broker.items_since(reached, BATCH)
             if not rows:
-                return stop if stop is not None else reached
+                reached = stop if stop is not None else reached
+                break
             for row in rows:
-                if time.monotonic() > end or (stop is not None and row['ROWID'] > stop):
-                    return reached if stop is None or row['ROWID'] <= stop else stop
+                if stop is not None and row['ROWID'] > stop:
+                    return stop, stop if well is None else well
+                if time.monotonic() > end:
+                    return reached, reached if well is None else well
                 turn = int(hashlib.md5(f'/{info["account"]}/{info["container"]}/{row["name"]}'.encode(
                     'utf-8', 'surrogateescape'), usedforsecurity=False).hexdigest(), 16)
-                if is_mine(turn) and not self._send(info, row, target) and not go_on:
-                    return reached
+                if is_mine(turn) and not self._send(info, row, target) and well is None:
+                    well = reached
                 reached = row['ROWID']
-        return reached
+        return reached, reached if well is None else well
 
     def _send(self, info: Item, row: Item, target: Target) -> bool:
         """Put or delete one object there; whether that needs no other try."""
@@ -230,7 +233,7 @@ class ContainerSync(Daemon):
 
     def _send_object(self, source: Response, row: Item, target: Target, stamp: Timestamp) -> bool:
         found = Timestamp(source.headers.get('X-Backend-Timestamp') or source.headers.get('X-Timestamp') or 0)
-        if source.status == 404 or found < decode(row['created_at'])[0]:
+        if source.status == 404 or found < stamp:
             # deleted since (that is a row of its own), or its servers are away
             if found >= stamp:
                 return True

@@ -97,6 +97,17 @@ def test_another_key_is_refused_and_tried_again(cluster):
     assert names(cluster, 'copy') == ['a']
 
 
+def test_an_object_that_cannot_be_sent_holds_up_no_other(cluster):
+    pair(cluster)
+    ask(cluster, 'PUT', '/c/a', b'data')
+    for path in cluster.files('.data'):     # the listing has it, and no disk
+        path.unlink()
+    for name in ('b', 'd'):
+        sync(cluster)
+        ask(cluster, 'PUT', f'/c/{name}', b'data')
+    assert sync(cluster)['failures'] > 0 and names(cluster, 'copy') == ['b', 'd']
+
+
 @pytest.mark.parametrize('to', ['//nowhere/there/AUTH_test/copy', 'http://evil.example/v1/AUTH_test/copy',
                                 'file:///etc/passwd', 'http://127.0.0.1'])
 def test_a_target_that_is_not_allowed_is_refused_at_once(cluster, to):

@@ -406,7 +406,24 @@ def test_a_container_of_before_storage_policies_comes_along(tmp_path, connection
     assert info['hash'] == chexor(chexor(NOTHING, 'o', '1300000001.00000'), 'p', ts(2).internal)
     assert broker.policy_stats() == {0: (1, 7), 1: (1, 3)}
     broker.set_policy_index(1, ts(3))
-    assert broker.info()['object_count'] == 1 and broker.reconciler_point() == -1
+    assert broker.info()['object_count'] == 1 and broker.info()['reconciler_sync_point'] == -1
+
+
+def test_points_stay_when_what_they_are_about_has_changed(tmp_path, connections):
+    broker = place(connections, tmp_path, ContainerBroker, 'a', 'c')
+    broker.initialize(ts(1))
+    before = broker.info()
+    broker.advance_sync_points(before, 7, 3)
+    assert [broker.info()[f'x_container_sync_point{number}'] for number in (1, 2)] == [7, 3]
+    broker.advance_sync_points(before, 9, 9)       # somebody else went on since
+    before = broker.info()
+    broker.update_metadata({'X-Container-Sync-To': ['//realm/there/a/c', ts(2).internal]})
+    broker.advance_sync_points(before, 9, 9)       # they lead elsewhere by now
+    assert [broker.info()[f'x_container_sync_point{number}'] for number in (1, 2)] == [7, 3]
+    broker.set_reconciler_point(5, 0)
+    broker.set_policy_index(1, ts(3))
+    broker.set_reconciler_point(6, 0)              # of rows that are where they belong by now
+    assert broker.info()['reconciler_sync_point'] == -1
 
 
 OLD_ACCOUNT = """
