@@ -241,6 +241,9 @@ class DiskFile:
         """Move the object out of the way; returns what to raise."""
         LOG.error('%s is corrupt: %s', self.path, why)
         self.close()
+        if self.found.data is not None and not os.path.lexists(f'{self.path}/{self.found.data.name}'):
+            # replaced or deleted while it was read; what is there now was not found broken
+            return Quarantined()
         try:
             quarantine.move(self.device_path, self.path, datadir('objects', self.policy))
             hashes.invalidate(os.path.dirname(self.path))

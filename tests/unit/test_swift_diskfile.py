@@ -212,6 +212,17 @@ def test_a_corrupt_object_is_quarantined_and_absent(store, disk, damage):
     assert store.hashes(DEVICE, '0', [], store.policies[0]) == (1, {})
 
 
+def test_what_replaced_a_broken_object_while_it_was_read_stays(store, disk):
+    file = file_of(store)
+    write(file, b'old')
+    with file.open():
+        newer = file_of(store)
+        newer.delete(later(5))
+        write(newer, b'new', when=later(9))
+        file.quarantine('its data have another MD5 than its metadata say')
+    assert quarantined(disk) == [] and content(file_of(store)) == b'new'
+
+
 def test_each_quarantined_object_is_kept(store, disk):
     file = file_of(store)
     for _ in range(3):
