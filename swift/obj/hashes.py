@@ -134,7 +134,6 @@ def get(partition: str, tmp: str, *, reclaim_age: float, recalculate: Collection
             if read(partition)[1:] == (valid, updated):     # nobody wrote it while we computed
                 _write(partition, tmp, hashes, True)
                 break
-        recalculate, listing = (), False
     return hashed, hashes
 
 

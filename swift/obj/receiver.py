@@ -36,6 +36,8 @@ MOST = 1000
 COMPARISON = 1 << 20
 METADATA = 1 << 20
 _LENGTH = struct.Struct('>I')
+#: of files that are taken
+KINDS = frozenset({'.data', '.meta', '.ts'})
 _JSON = {'Content-Type': 'application/json'}
 
 
@@ -51,7 +53,7 @@ def ssync(server: 'ObjectServer', request: Request) -> Response:
     if digest is None:
         return _compare(server, request, device, partition, policy)
     entry = ondisk.parse(name or '')
-    if not HASH.match(digest) or entry is None or entry.extension == '.durable':
+    if not HASH.match(digest) or entry is None or entry.extension not in KINDS:
         raise HttpError(400, f'Invalid path: {request.path}')
     return _take(server, request, device, partition, digest, entry, policy)
 

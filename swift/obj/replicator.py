@@ -194,6 +194,8 @@ class ObjectReplicator(Daemon):
     def _send_away(self, partition: Partition) -> bool:
         """Bring everything to the primaries, and let go of what enough of them have."""
         primaries = self.ring(partition.policy).get_part_nodes(partition.partition)
+        if not primaries:       # fewer replicas than partitions: nobody else has it
+            return False
         enough = min(self.conf.handoff_delete or len(primaries), len(primaries))
         lost: set[int] = set()
         for states in partition.states():

@@ -117,8 +117,10 @@ class Partition:
         asked: Any = orjson.loads(answer.body())
         whole = True
         for digest, names in asked.items():
-            for name in names if digest in states else ():
-                whole = self._send(peer, digest, name) and whole
+            offered = states.get(digest, ())
+            for name in names:
+                if name in offered:     # what else it asks for is none of its business
+                    whole = self._send(peer, digest, name) and whole
         return whole
 
     def _send(self, peer: Node, digest: str, name: str) -> bool:

@@ -10,7 +10,6 @@ import logging
 import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -39,9 +38,6 @@ OPTIONS = {
     'mb_per_sync': Option(confs.count, 512, 'MB of an upload after which it is synced; 0: at its end'),
     'keep_cache_size': Option(confs.count, 5 << 20, "bytes of an object that may stay in the kernel's cache"),
     'reclaim_age': Option(confs.number, float(ondisk.WEEK), 'seconds that a tombstone is kept'),
-    'replication_lock_timeout': Option(confs.number, 15.0, 'seconds to wait for a device to be free'),
-    'replication_concurrency_per_device': Option(confs.positive, 1, 'incoming replications at a time'),
-    'quarantine_threshold': Option(confs.count, 0, 'kept for old files; has no effect'),
 }
 
 
@@ -181,13 +177,15 @@ class Store:
     def remove_partition(self, device: str, partition: str | int, policy: Policy) -> bool:
         """Remove a partition that has no objects left; whether it is gone."""
         path = self.partition_path(device, partition, policy)
-        for suffix in hashes.suffixes(path):
-            if not files.remove_empty(f'{path}/{suffix}'):
-                return False
-        for name in (hashes.PICKLE, hashes.INVALID, '.lock'):
-            files.remove(f'{path}/{name}')
-        with contextlib.suppress(OSError):
-            return files.remove_empty(path)
+        # a change that is noted meanwhile must not be forgotten beside hashes that do not know it
+        with locks.directory(path, timeout=hashes.TIMEOUT):
+            for suffix in hashes.suffixes(path):
+                if not files.remove_empty(f'{path}/{suffix}'):
+                    return False
+            for name in (hashes.PICKLE, hashes.INVALID, '.lock'):
+                files.remove(f'{path}/{name}')
+            with contextlib.suppress(OSError):
+                return files.remove_empty(path)
         return False
 
     def clear_tmp(self, device: str) -> None:
@@ -199,33 +197,6 @@ class Store:
                 with contextlib.suppress(OSError):      # a directory of somebody's, or gone by now
                     if os.lstat(path).st_mtime < oldest:
                         os.unlink(path)
-
-    def partition_lock(self, device: str, partition: str | int, policy: Policy,
-                       name: str | None = None) -> AbstractContextManager[None]:
-        """Be the only one (of this ``name``) at a partition; raises ``Locked``."""
-        return locks.directory(self.partition_path(device, partition, policy), name=name,
-                               timeout=self.conf.replication_lock_timeout)
-
-    @contextlib.contextmanager
-    def replication_lock(self, device: str, partition: str | int, policy: Policy) -> Iterator[None]:
-        """Be one of the incoming replications that a device stands, and the only one of a partition.
-
-        Raises ``Locked``.
-        """
-        path = self.devices.path(device)
-        count = self.conf.replication_concurrency_per_device
-        with contextlib.ExitStack() as stack:
-            for number in range(count):
-                try:
-                    stack.enter_context(locks.directory(
-                        path, name=f'replication-{number}' if number else 'replication',
-                        timeout=self.conf.replication_lock_timeout if number == count - 1 else 0))
-                    break
-                except locks.Locked:
-                    if number == count - 1:
-                        raise
-            stack.enter_context(self.partition_lock(device, partition, policy, 'replication'))
-            yield
 
     # what a container server could not be told
 
@@ -242,7 +213,6 @@ class Store:
         """
         digest = self.hashing.hexdigest(account, container, obj)
         path = f'{self.async_path(device, policy)}/{digest[-3:]}/{digest}-{timestamp.internal}'
-        files.make_directories(os.path.dirname(path))
         files.replace(path, pickles.dumps(dict(update)), self.tmp(device))
         return path
 

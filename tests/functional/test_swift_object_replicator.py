@@ -126,6 +126,7 @@ def test_a_large_object_travels_in_pieces(cluster):
     ('', b'[]', 400), ('', b'{"x": ["1.data"]}', 400), ('', b'{', 400), ('/' + 'a' * 32 + '/evil', b'', 400),
     ('/' + 'a' * 32 + '/1700000000.00000.data', b'\0\0\0\xffshort', 400),
     ('/' + 'a' * 32 + '/1700000000.00000.data', b'\0\0\0\x01x', 422), ('/../1700000000.00000.data', b'', 400),
+    ('/' + 'a' * 32 + '/1700000000.00000.evil', b'', 400), ('/' + 'a' * 32 + '/5.x%2F..%2Fy', b'', 400),
 ])
 def test_what_is_no_object_is_not_taken(cluster, path, body, status):
     node = cluster.nodes[0]
