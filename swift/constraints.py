@@ -127,8 +127,11 @@ def check_reserved(*names: str | None) -> None:
     """Of an account, a container, an object: what begins with NUL is the cluster's own, and NUL stands nowhere else.
 
     What is in a reserved account or container is reserved, and a user's container
-    holds nothing reserved.  Raises ``HttpError`` 400.
+    holds nothing reserved.  In the cluster's own accounts (queues) names are paths, of anything.
+    Raises ``HttpError`` 400.
     """
+    if names[0] is not None and names[0].startswith('.'):
+        return
     kinds = ('account', 'container', 'object')
     spaces = []
     for kind, name in zip(kinds, names):

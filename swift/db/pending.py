@@ -19,7 +19,7 @@ from typing import Any
 
 from strata import green
 from swift.db.errors import DatabaseBusy
-from swift.storage import locks, pickles
+from swift.storage import files, locks, pickles
 from swift.storage.errors import Locked
 
 LOG = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def append(path: str, row: Row) -> int:
     """Add a row; the caller holds the lock.  Returns the open file, for ``Syncs.finish``."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        os.write(descriptor, encode(row))
+        files.write_all(descriptor, encode(row))
     except BaseException:
         os.close(descriptor)
         raise

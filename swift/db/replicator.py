@@ -151,9 +151,7 @@ class Replicator:
                        Timestamp(max(0.0, now - 2 * self.conf.reclaim_age)))
         info = broker.replication_info()
         if self.is_over(broker, info, Timestamp(max(0.0, now - self.conf.reclaim_age))):
-            broker.remove()
-            self.counts['remove'] += 1
-            return True
+            return self._leave(broker, info)     # unless somebody has just put it again
         primaries = self.ring.get_part_nodes(part)
         at_home = any(each['id'] == device['id'] for each in primaries)
         if at_home and self.conf.handoffs_only:
@@ -281,7 +279,7 @@ class Replicator:
         return broker.deleted(info) and Timestamp(0) < Timestamp(info['delete_timestamp']) < age
 
     def _leave(self, broker: Broker, info: Item) -> bool:
-        """Remove a database that all its primaries have, unless something has just changed."""
+        """Remove a database that nobody needs here any more, unless something has just changed."""
         if not broker.remove(unless_changed=info):
             return False
         self.counts['remove'] += 1

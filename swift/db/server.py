@@ -129,7 +129,7 @@ class DatabaseServer:
             found = request.split(least, most, rest)
         except ValueError:
             raise HttpError(400, f'Invalid path: {request.quoted_path}', PLAIN) from None
-        if not (found[1].isascii() and found[1].isdecimal()):
+        if not (found[1].isascii() and found[1].isdecimal() and len(found[1]) <= 10):
             raise HttpError(400, f'Invalid partition: {request.quoted_path}', PLAIN)
         if RESERVED in request.path:
             check_reserved(*found[2:])

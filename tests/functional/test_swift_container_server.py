@@ -213,6 +213,12 @@ def test_listings_in_text_and_xml(node):
     assert answer.headers['content-type'] == 'text/xml; charset=utf-8'
 
 
+def test_queues_of_the_cluster_name_objects_of_any_kind(node):
+    queue = '/sda1/3/.expiring_objects/1700000000'
+    entry = '1700000001-AUTH_a/%00versions%00c/%00o%00v'
+    assert node.container('PUT', f'{queue}/{entry}', {**OBJECT, **at(2)}).status == 201
+
+
 def test_names_that_begin_with_nul_are_the_clusters_own(node):
     hidden = '/sda1/3/AUTH_a/%00versions%00c'
     allowed = {'X-Backend-Allow-Reserved-Names': 'true'}
