@@ -154,12 +154,13 @@ class Cluster:
         names = dict(zip(('memcached', *KINDS, 'proxy'), (each.pid for each in self.processes)))
         found = dict(names)
         for name, pid in names.items():
-            for number, child in enumerate(_children(pid)):
+            for number, child in enumerate(children(pid)):
                 found[f'{name}.{number}'] = child
         return found
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """Its children, and theirs."""
     found = []
     for entry in os.listdir('/proc'):
         if entry.isdigit():
@@ -168,5 +169,5 @@ def _children(pid: int) -> list[int]:
             except OSError:
                 continue
             if int(fields[1]) == pid:
-                found += [int(entry), *_children(int(entry))]
+                found += [int(entry), *children(int(entry))]
     return found

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import pair, processes, wire
+from benchmarks import pair, processes, wire, yardstick
 from benchmarks.client import Trouble
 
 Row = dict[str, Any]
@@ -79,38 +79,40 @@ def small(store: Store, options: argparse.Namespace) -> Iterator[Row]:
 def large(store: Store, options: argparse.Namespace) -> Iterator[Row]:
     """PUT and GET of one large object."""
     store.one('PUT', 'bench')
-    piece, pieces = bytes(1 << 20), options.megabytes
-    host, port = store.address
-    for method in ('PUT', 'GET', 'GET'):
-        with processes.Meter(store.pids()) as meter:
-            begun = time.perf_counter()
-            connection = http.client.HTTPConnection(host, port, timeout=300)
-            connection.connect()
-            connection.putrequest(method, f'{store.path}/bench/large')
-            connection.putheader('X-Auth-Token', store.token)
-            if method == 'PUT':
-                connection.putheader('Content-Length', str(pieces << 20))
-            connection.endheaders()
-            for _ in range(pieces if method == 'PUT' else 0):
-                connection.send(piece)
-            answer = connection.getresponse()
-            buffer, received = bytearray(1 << 20), 0
-            while True:
-                size = answer.readinto(buffer)
-                if not size:
-                    break
-                received += size
-            elapsed = time.perf_counter() - begun
-            connection.close()
-        if answer.status // 100 != 2 or (method == 'GET' and received != pieces << 20):
-            raise Trouble(f'{store.name}: {method} of {pieces} MiB: {answer.status}, {received} bytes')
-        row = {'what': f'{method} {pieces} MiB', 'requests': 1, 'seconds': round(elapsed, 2),
-               'mb_per_second': round(pieces / elapsed, 1), **meter.per(1)}
-        if method == 'PUT':
-            yield row
     # of the two GETs the second counts: then the file is in the page cache
-    yield row
+    for method, counts in (('PUT', True), ('GET', False), ('GET', True)):
+        row = transferred(store.name, store.address, method, f'{store.path}/bench/large',
+                          {'X-Auth-Token': store.token}, options.megabytes, store.pids())
+        if counts:
+            yield row
     store.one('DELETE', 'bench/large')
+
+
+def transferred(name: str, address: tuple[str, int], method: str, path: str, headers: dict[str, str],
+                megabytes: int, pids: dict[str, int]) -> Row:
+    """A row of one large PUT or GET; raises ``Trouble`` unless all of it went through."""
+    piece = bytes(1 << 20)
+    with processes.Meter(pids) as meter:
+        begun = time.perf_counter()
+        connection = http.client.HTTPConnection(*address, timeout=300)
+        connection.putrequest(method, path)
+        for key, value in headers.items():
+            connection.putheader(key, value)
+        if method == 'PUT':
+            connection.putheader('Content-Length', str(megabytes << 20))
+        connection.endheaders()
+        for _ in range(megabytes if method == 'PUT' else 0):
+            connection.send(piece)
+        answer = connection.getresponse()
+        buffer, received = bytearray(1 << 20), 0
+        while size := answer.readinto(buffer):
+            received += size
+        elapsed = time.perf_counter() - begun
+        connection.close()
+    if answer.status // 100 != 2 or (method == 'GET' and received != megabytes << 20):
+        raise Trouble(f'{name}: {method} of {megabytes} MiB: {answer.status}, {received} bytes')
+    return {'what': f'{method} {megabytes} MiB', 'requests': 1, 'seconds': round(elapsed, 2),
+            'mb_per_second': round(megabytes / elapsed, 1), **meter.per(1)}
 
 
 def listing(store: Store, options: argparse.Namespace) -> Iterator[Row]:
@@ -223,7 +225,24 @@ def _beside(options: argparse.Namespace, folder: Path) -> int:
             for row in _measure(store, options):
                 rows.setdefault(row['what'], {})[name] = row
     _compare(rows)
+    if 'large' in (options.cases or CASES):
+        _hold_against(rows, options, folder)
     return 0
+
+
+def _hold_against(rows: dict[str, dict[str, Row]], options: argparse.Namespace, folder: Path) -> None:
+    """The large GET beside that of the same bytes from nginx, which is as fast as this host goes."""
+    if not yardstick.is_there():
+        print('nginx is not installed, so the large GET is held against nothing.')
+        return
+    with yardstick.Nginx(folder / 'nginx', options.megabytes) as server:
+        for _ in range(3):
+            row = transferred('nginx', ('127.0.0.1', server.port), 'GET', '/large', {}, options.megabytes,
+                              server.pids())
+    print(json.dumps({'store': 'nginx', **row}), flush=True)
+    best = row['mb_per_second']
+    shares = ', '.join(f'{name} {found["mb_per_second"] / best:.0%}' for name, found in rows[row['what']].items())
+    print(f'nginx, {row["what"]}: {best} MB/s, CPU {row.get("cpu_ms", "")} ms; of that {shares}')
 
 
 def _compare(rows: dict[str, dict[str, Row]]) -> None:
