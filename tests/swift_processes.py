@@ -349,6 +349,7 @@ class Processes(Cluster):
 
     def converge(self, ledger: Ledger, sweeps: int = 4) -> int:
         """Sweep until all is as clients were told; how many sweeps that took."""
+        self.client.close()     # it may have been idle for so long that the proxy has hung up
         self.settle(ledger)
         for count in range(1, sweeps + 1):
             self.sweep()

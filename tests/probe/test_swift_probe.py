@@ -13,17 +13,21 @@ import shutil
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 
 from strata import green
 from strata.testing import wait
-from tests.swift_processes import ACCOUNT, LOST, Client, Ledger, Processes, open_uploads, side_by_side
+from swift.direct import Refused
+from tests.swift_cluster import KINDS, Cluster
+from tests.swift_processes import ACCOUNT, LOST, ROOT, Client, Ledger, Processes, open_uploads, side_by_side
 
 pytestmark = [pytest.mark.probe, pytest.mark.timeout(240)]
 
-CLIENTS = 6
-ROUNDS = 10
+CLIENTS = 5
+ROUNDS = 8
 NUMBERS = itertools.count()
 
 
@@ -238,7 +242,7 @@ def test_the_proxy_goes_on_without_a_node_that_hangs(cluster, ledger):
     node = cluster.primaries(ACCOUNT, ledger.container)[1]
     cluster.signal(signal.SIGSTOP, *cluster.of(node))
     try:
-        for number in range(4):
+        for number in range(2):
             with green.timeout(15, AssertionError('no answer in time')):
                 assert ledger.put(cluster.client, f'second {number}', os.urandom(5000)) == 201
                 said = cluster.client.ask('GET', f'/{ledger.container}/first {number % 3}')
@@ -319,3 +323,144 @@ def test_daemons_can_be_killed_at_any_time(cluster, ledger):
     for path in cluster.databases('container', ledger.container).values():
         with contextlib.closing(sqlite3.connect(path)) as database:
             assert database.execute('PRAGMA integrity_check').fetchone() == ('ok',)
+
+
+# -- disks and networks that only root can spoil
+
+def run(*argv):
+    """A command that has to succeed."""
+    done = subprocess.run(argv, capture_output=True, text=True)
+    assert done.returncode == 0, (argv, done.stderr)
+    return done.stdout
+
+
+@pytest.fixture
+def small_disk(running, tmp_path):
+    """The last node's device becomes an XFS of 300 MiB; yields the node."""
+    if not shutil.which('mkfs.xfs'):
+        pytest.skip('needs mkfs.xfs (package xfsprogs)')
+    running.start()
+    node = running.nodes[-1]
+    image = tmp_path / 'disk'
+    with open(image, 'wb') as file:
+        file.truncate(300 << 20)
+    run('mkfs.xfs', '-q', str(image))
+    running.kill(*running.of(node))
+    node.wipe()
+    run('mount', '-o', 'loop', str(image), str(node.disk))
+    try:
+        running.start()
+        running.sweep()
+        yield node
+    finally:
+        running.kill(*running.of(node))
+        run('umount', str(node.disk))
+        running.start()
+
+
+@pytest.mark.root
+def test_a_full_disk_is_answered_507_and_what_went_elsewhere_comes_home_when_there_is_room(cluster, small_disk, ledger):
+    node = small_disk
+    fill(cluster, ledger, count=4)
+    found = os.statvfs(node.disk)
+    filler = node.disk / 'filler'
+    with open(filler, 'wb') as file:
+        os.posix_fallocate(file.fileno(), 0, found.f_bavail * found.f_frsize - (1 << 20))
+    name = next(name for name in map(str, range(100)) if node in cluster.primaries(ACCOUNT, ledger.container, name))
+    part, devices = cluster.ring().get_nodes(ACCOUNT, ledger.container, name)
+    device = next(each for each in devices if each['device'] == node.device)
+    with pytest.raises(Refused) as refused:
+        cluster.direct.put(device, part, ACCOUNT, ledger.container, name, body=b'x',
+                           headers={'Content-Type': 'text/plain'})
+    assert refused.value.code == 507
+    for each in (name, *(f'more {number}' for number in range(6))):
+        assert ledger.put(cluster.client, each, os.urandom(70000)) == 201
+        assert cluster.client.ask('GET', f'/{ledger.container}/{each}').body == ledger.there[each]
+    assert node.number not in cluster.holdings(ledger.container, name)
+    assert len(cluster.holdings(ledger.container, name)) == 3, 'a handoff stands in'
+    assert ledger.delete(cluster.client, 'first 1') == 204
+    filler.unlink()
+    cluster.converge(ledger)
+    with pytest.raises(Refused) as refused:     # it is not there, and the disk is there again
+        cluster.direct.head(device, part, ACCOUNT, ledger.container, 'none')
+    assert refused.value.code == 404
+
+
+@pytest.fixture
+def cut(tmp_path):
+    """A cluster whose last node is a machine of its own, as the network sees it, and the cable to it."""
+    mark = f'{os.getpid() % 100000}'
+    space, ours, theirs = f'swift{mark}', f'sw{mark}a', f'sw{mark}b'
+    run('ip', 'netns', 'add', space)
+    try:
+        run('ip', 'link', 'add', ours, 'type', 'veth', 'peer', 'name', theirs, 'netns', space)
+        run('ip', 'address', 'add', '198.18.213.1/30', 'dev', ours)
+        run('ip', 'link', 'set', ours, 'up')
+        run('ip', '-n', space, 'address', 'add', '198.18.213.2/30', 'dev', theirs)
+        run('ip', '-n', space, 'link', 'set', theirs, 'up')
+        run('ip', '-n', space, 'link', 'set', 'lo', 'up')
+        addresses = ['198.18.213.1'] * 3 + ['198.18.213.2']
+        with Processes(tmp_path / 'cut', addresses=addresses, networks={3: space}) as made:
+            made.start()
+            yield made, lambda state: run('ip', '-n', space, 'link', 'set', theirs, state)
+    finally:
+        run('ip', 'netns', 'del', space)
+
+
+@pytest.mark.root
+def test_a_node_that_is_cut_off_is_done_without_and_catches_up(cut):
+    cluster, cable = cut
+    assert cluster.client.ask('PUT', '/c').status == 201
+    ledger = Ledger('c')
+    fill(cluster, ledger, count=4)
+    cable('down')
+    for number in range(6):
+        with green.timeout(10, AssertionError('no answer in time')):
+            assert ledger.put(cluster.client, f'second {number}', os.urandom(3000)) == 201
+            said = cluster.client.ask('GET', f'/c/first {number % 4}')
+            assert (said.status, said.body) == (200, ledger.there[f'first {number % 4}'])
+    assert ledger.delete(cluster.client, 'first 0') == 204
+    # those that still see each other do what they can, and the one alone does no harm
+    cluster.once('object-replicator', 'container-replicator')
+    assert set(cluster.client.names('c')) == set(ledger.there)
+    cable('up')
+    wait.until(lambda: cluster.listens('object3'), 20, 'it can be reached again')
+    cluster.converge(ledger)
+
+
+# -- the command that starts all of it
+
+def test_swift_init_starts_shows_and_stops_every_server_of_a_host(tmp_path):
+    host = Cluster(tmp_path / 'host', devices=1, zones=1, replicas=1, start=False)
+    for kind in KINDS:
+        shutil.copy(host.nodes[0].conf(kind), host.swift_dir / f'{kind}-server.conf')
+    folders = ['--swift-dir', str(host.swift_dir), '--run-dir', str(tmp_path / 'run'), '--log-dir', str(tmp_path)]
+
+    def init(*words):
+        return subprocess.run([sys.executable, '-m', 'swift.cli.init', *words, *folders], capture_output=True,
+                              text=True, env={**os.environ, 'PYTHONPATH': str(ROOT)})
+    started = init('main', 'start')
+    client = Client(host.port)
+    try:
+        assert started.returncode == 0, started.stdout + started.stderr
+
+        def stored():
+            with contextlib.suppress(*LOST):
+                made = client.ask('PUT', '/c').status in (201, 202)
+                return made and client.ask('PUT', '/c/o', b'bytes').status == 201
+        wait.until(stored, 30, 'the proxy and all servers answer')
+        shown = init('main', 'status')
+        assert (shown.returncode, shown.stdout.count(' running (')) == (0, 4), shown.stdout
+        once = init('object-replicator', 'once')
+        assert once.returncode == 0, once.stdout
+        again = init('object-server', 'restart')
+        assert again.returncode == 0, again.stdout
+
+        def there():
+            return client.ask('GET', '/c/o').body == b'bytes'
+        wait.until(there, 20, 'it is still there')
+    finally:
+        stopped = init('main', 'stop', '--kill-after-timeout', '-k', '20')
+        client.close()
+    assert stopped.returncode == 0, stopped.stdout
+    assert init('main', 'status').returncode == 1
