@@ -152,6 +152,52 @@ def test_a_pickle_is_not_read(servers, flags, value):
     assert store.get('k') is None
 
 
+def test_what_was_read_is_believed_for_a_moment_without_asking(servers):
+    one, other = ring(servers[0], local_seconds='3600'), ring(servers[0])
+    one.set('k', {'a': 1})
+    assert one.get('k') == {'a': 1}
+    asked = servers[0].said(b'stats\r\n').partition(b'cmd_get ')[2].split()[0]
+    assert [one.get('k') for _ in range(10)] == [{'a': 1}] * 10
+    assert servers[0].said(b'stats\r\n').partition(b'cmd_get ')[2].split()[0] == asked
+    other.set('k', {'a': 2})
+    assert one.get('k') == {'a': 1}
+
+
+def test_what_another_process_changes_is_seen_when_the_moment_is_over(servers):
+    one, other = ring(servers[0], local_seconds='0.05'), ring(servers[0])
+    one.set('k', 'old')
+    assert one.get('k') == 'old'
+    other.set('k', 'new')
+    until(lambda: one.get('k') == 'new', 5)
+    other.delete('k')
+    until(lambda: one.get('k') is None, 5)
+
+
+def test_what_this_process_changes_it_sees_at_once(servers):
+    store = ring(servers[0], local_seconds='3600')
+    for value in ('a', {'b': 1}, ['c']):
+        store.set('k', value)
+        assert store.get('k') == store.get('k') == value
+    store.delete('k')
+    assert store.get('k') is None
+
+
+def test_numbers_are_never_believed_without_asking(servers):
+    one, other = ring(servers[0], local_seconds='3600'), ring(servers[0])
+    one.incr('n')
+    assert one.get('n') == 1
+    other.incr('n')
+    assert one.get('n') == 2
+
+
+def test_nothing_is_believed_where_the_operator_says_so(servers):
+    one, other = ring(servers[0], local_seconds='0'), ring(servers[0])
+    one.set('k', 'old')
+    assert one.get('k') == 'old'
+    other.set('k', 'new')
+    assert one.get('k') == 'new'
+
+
 def test_another_server_takes_over_and_a_failing_one_is_left_alone(servers):
     store = ring(*servers, connect_timeout='1', error_suppression_limit='3', error_suppression_interval='60')
     servers[0].stop()
