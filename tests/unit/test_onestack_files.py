@@ -225,9 +225,10 @@ def said(monkeypatch, tmp_path):
 
     def run(argv, **_):
         commands.append(list(argv))
-        return subprocess.CompletedProcess(argv, 0, 'one\n' if 'list' in argv else '', '')
+        return subprocess.CompletedProcess(argv, argv[0] == 'pgrep', 'one\n' if 'list' in argv else '', '')
     monkeypatch.setattr(host, 'run', run)
-    monkeypatch.setattr(host, 'UNIT', str(tmp_path / 'onestack.service'))
+    (tmp_path / 'units').mkdir()
+    monkeypatch.setattr(host, 'UNITS', str(tmp_path / 'units'))
     return commands
 
 
@@ -240,7 +241,7 @@ class TestHost:
         host.remove_guests(cloud, {'one', 'two'})
         assert [argv[3:] for argv in said if argv[3:4] in (['destroy'], ['undefine'])] == [
             ['destroy', 'one'], ['undefine', '--managed-save', '--nvram', 'one']]
-        assert host.made(cloud) == {'libvirtd': True}      # to be stopped again
+        assert host.made(cloud) == {'libvirtd': True, 'virtlogd': True}      # to be stopped again
 
     def test_a_cloud_without_guests_wakes_nothing(self, monkeypatch, cloud, said):
         monkeypatch.setattr(host, 'libvirt_answers', lambda: False)
@@ -255,10 +256,44 @@ class TestHost:
         monkeypatch.setattr(host.os, 'geteuid', lambda: 0)
         monkeypatch.delenv('SUDO_UID', raising=False)
         host.start_parent(cloud)
-        assert os.path.exists(host.UNIT)
+        assert os.listdir(host.UNITS) == [host.unit_name(cloud)]
         assert cli.main(['reset', '--yes', '--data-dir', cloud.data_dir]) == 0
-        assert not os.path.exists(host.UNIT)
+        assert os.listdir(host.UNITS) == []
         assert [argv[1] for argv in said] == ['daemon-reload', 'enable', 'disable', 'daemon-reload']
+
+    def test_clouds_of_one_host_have_a_unit_each_and_leave_those_of_others_alone(self, monkeypatch, said, tmp_path):
+        monkeypatch.setattr(host, 'has_systemd', lambda: True)
+        monkeypatch.setattr(host.os, 'geteuid', lambda: 0)
+        usual, other = Settings('/var/lib/onestack', driver='fake'), Settings(str(tmp_path / 'a $1'), driver='fake')
+        assert [host.unit_name(usual), usual.tag] == ['onestack.service', '']
+        for each in (usual, other):
+            host.start_parent(each)
+        assert sorted(os.listdir(host.UNITS)) == [f'onestack-{other.tag}.service', 'onestack.service']
+        host.stop_parent(other)
+        host.give_back(other)
+        assert os.listdir(host.UNITS) == ['onestack.service']
+        assert [argv[-1] for argv in said if 'disable' in argv] == [host.unit_name(other)]
+
+    def test_a_unit_of_the_name_that_once_all_had_is_replaced_by_its_own_cloud_only(self, monkeypatch, said, tmp_path):
+        monkeypatch.setattr(host, 'has_systemd', lambda: True)
+        monkeypatch.setattr(host.os, 'geteuid', lambda: 0)
+        first, second = Settings(str(tmp_path / 'first')), Settings(str(tmp_path / 'second'))
+        settings.write(os.path.join(host.UNITS, 'onestack.service'), host.unit(first))
+        host.start_parent(second)
+        assert host.units(first) == ['onestack.service']
+        host.start_parent(first)
+        assert sorted(os.listdir(host.UNITS)) == sorted(map(host.unit_name, (first, second)))
+
+    def test_a_log_daemon_that_ran_before_us_goes_on(self, monkeypatch, cloud, said):
+        os.makedirs(cloud.path('etc'))
+        monkeypatch.setattr(host, 'has_systemd', lambda: False)
+        monkeypatch.setattr(host, 'libvirt_answers', lambda: any('libvirtd' in argv for argv in said))
+        run = host.run
+        monkeypatch.setattr(host, 'run', lambda argv, **more: subprocess.CompletedProcess(argv, 0, '', '')
+                            if argv[0] == 'pgrep' else run(argv, **more))
+        host._run_libvirt(cloud)
+        host.stop_libvirt(cloud)
+        assert [argv[0] for argv in said] == ['libvirtd', 'pkill'] and said[-1][-1] == 'libvirtd'
 
     def test_a_unit_bears_blanks_and_signs_in_paths(self):
         lines = host.unit(Settings('/srv/my 50% "cloud" $x')).splitlines()

@@ -22,7 +22,9 @@ PACKAGES = {
     'the guest image': ['busybox-static', 'dropbear-bin', 'e2fsprogs', 'mtools', 'dosfstools', 'syslinux',
                         'syslinux-common', 'cpio', 'kmod', 'openssh-client'],
 }
-UNIT = '/etc/systemd/system/onestack.service'
+UNITS = '/etc/systemd/system'
+#: of the cloud in the usual place; once of any
+UNIT = 'onestack.service'
 LIBVIRT = 'qemu:///system'
 KVM = '/dev/kvm'
 #: of a libvirtd that we start where no systemd does: without a system bus there is no polkit to ask
@@ -136,7 +138,7 @@ def _run_libvirt(settings: Settings) -> str:
         run(['systemctl', 'enable', '--now', 'libvirtd.service', 'virtlogd.socket'])
         how = 'by systemd'
     else:
-        run(['virtlogd', '-d', '-p', '/run/virtlogd.pid'], check=False)      # one may run already
+        _run_virtlogd(settings)
         write(settings.path('etc', 'libvirtd.conf'), LIBVIRTD)
         _note(settings, libvirtd=True)
         run(['libvirtd', '-d', '-p', '/run/libvirtd.pid', '-f', settings.path('etc', 'libvirtd.conf')])
@@ -147,6 +149,15 @@ def _run_libvirt(settings: Settings) -> str:
             raise Trouble('libvirtd does not answer.', 'see /var/log/libvirt, or start it by hand.')
         time.sleep(0.2)
     return how
+
+
+def _run_virtlogd(settings: Settings) -> None:
+    """One may run already, which is not ours to stop, or is since an earlier ``up``."""
+    if not run(['pgrep', '-F', '/run/virtlogd.pid', 'virtlogd'], check=False).returncode:
+        return
+    _note(settings, virtlogd=True)
+    if run(['virtlogd', '-d', '-p', '/run/virtlogd.pid'], check=False).returncode:
+        _note(settings, virtlogd=False)
 
 
 def _open_kvm(settings: Settings) -> None:
@@ -176,12 +187,11 @@ def _check_access() -> None:
 
 
 def stop_libvirt(settings: Settings) -> None:
-    """Stop a libvirtd that we started."""
-    if not made(settings).get('libvirtd'):
-        return
+    """Stop those of libvirt's daemons that we started."""
     for daemon in ('libvirtd', 'virtlogd'):
-        run(['pkill', '-F', f'/run/{daemon}.pid', daemon], check=False)
-    _note(settings, libvirtd=False)
+        if made(settings).get(daemon):
+            run(['pkill', '-F', f'/run/{daemon}.pid', daemon], check=False)
+            _note(settings, **{daemon: False})
 
 
 def guests(uuids: set[str], *, all: bool = True) -> list[str]:      # noqa: A002
@@ -249,21 +259,41 @@ def environment() -> dict[str, str]:
 def start_parent(settings: Settings) -> None:
     """Start the parent: as a unit where systemd runs, else as a daemon of its own session."""
     if has_systemd() and not os.geteuid():
-        _note(settings, unit=True)
-        write(UNIT, unit(settings))
+        name = unit_name(settings)
+        for old in set(units(settings)) - {name}:
+            run(['systemctl', 'disable', '--now', old], check=False)
+            os.unlink(os.path.join(UNITS, old))
+        write(os.path.join(UNITS, name), unit(settings))
         run(['systemctl', 'daemon-reload'])
-        run(['systemctl', 'enable', '--now', 'onestack.service'])
+        run(['systemctl', 'enable', '--now', name])
         return
     with open(settings.path('log', 'onestack.out'), 'ab') as out:
         subprocess.Popen([sys.executable, '-m', 'launcher.parent', settings.data_dir], stdin=subprocess.DEVNULL,
                          stdout=out, stderr=out, start_new_session=True, cwd='/', env=environment())
 
 
+def unit_name(settings: Settings) -> str:
+    """What this cloud's unit is called: several clouds of a host have one each."""
+    return f'onestack-{settings.tag}.service' if settings.tag else UNIT
+
+
+def units(settings: Settings) -> list[str]:
+    """Which unit files there are that start this very cloud."""
+    found = []
+    for name in dict.fromkeys((unit_name(settings), UNIT)):
+        with contextlib.suppress(FileNotFoundError), open(os.path.join(UNITS, name), encoding='utf-8') as file:
+            if any(line.startswith('ExecStart=') and line.endswith(f' {_word(settings.data_dir)}')
+                   for line in file.read().splitlines()):
+                found.append(name)
+    return found
+
+
 def unit(settings: Settings) -> str:
     """The systemd unit: brings cloud and servers back after a reboot."""
     variables = '\n'.join(f'Environment={_quoted(f"{key}={value}")}' for key, value in environment().items())
-    command = ' '.join(map(_quoted, (sys.executable, '-m', 'launcher.parent', settings.data_dir))).replace('$', '$$')
-    return (f'[Unit]\nDescription=onestack: a cloud on one host\nAfter=network-online.target libvirtd.service\n'
+    command = ' '.join(map(_word, (sys.executable, '-m', 'launcher.parent', settings.data_dir)))
+    which = f' ({settings.tag})' if settings.tag else ''
+    return (f'[Unit]\nDescription=onestack: a cloud on one host{which}\nAfter=network-online.target libvirtd.service\n'
             f'Wants=network-online.target libvirtd.service\n\n'
             f'[Service]\n{variables}\nExecStart={command}\n'
             f'KillMode=mixed\nTimeoutStopSec=45\nRestart=on-failure\n\n[Install]\nWantedBy=multi-user.target\n')
@@ -273,6 +303,11 @@ def _quoted(word: str) -> str:
     """A word of a unit file that stands for itself, blanks and all."""
     escaped = word.replace('\\', '\\\\').replace('"', '\\"').replace('%', '%%')
     return f'"{escaped}"'
+
+
+def _word(word: str) -> str:
+    """The same in a command, where signs for variables are expanded too."""
+    return _quoted(word).replace('$', '$$')
 
 
 def parent_pid(settings: Settings) -> int | None:
@@ -290,9 +325,10 @@ def parent_pid(settings: Settings) -> int | None:
 def stop_parent(settings: Settings, seconds: float = 45) -> bool:
     """Stop the daemons; whether they ran."""
     pid = parent_pid(settings)
-    if made(settings).get('unit') and has_systemd():
-        run(['systemctl', 'disable', '--now', 'onestack.service'], timeout=seconds + 15, check=False)
-    elif pid:
+    ours = units(settings) if has_systemd() else []
+    for name in ours:
+        run(['systemctl', 'disable', '--now', name], timeout=seconds + 15, check=False)
+    if pid and not ours:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, 15)
     deadline = time.monotonic() + seconds
@@ -307,8 +343,9 @@ def stop_parent(settings: Settings, seconds: float = 45) -> bool:
 def give_back(settings: Settings) -> None:
     """Remove the unit and the user, stop libvirt, close KVM: whatever of it was our doing."""
     ours = made(settings)
-    if ours.get('unit') and os.path.exists(UNIT):
-        os.unlink(UNIT)
+    for name in (names := units(settings)):
+        os.unlink(os.path.join(UNITS, name))
+    if names:
         run(['systemctl', 'daemon-reload'], check=False)
     stop_libvirt(settings)
     _close_kvm(settings)

@@ -1,6 +1,7 @@
 """Where this cloud lives and how it was asked to be; kept in the data directory between commands."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import pwd
@@ -49,6 +50,13 @@ class Settings:
     def fake(self) -> bool:
         """Whether there are no real machines and networks."""
         return self.driver == 'fake'
+
+    @property
+    def tag(self) -> str:
+        """What sets this cloud apart from others of the host where names are the host's; the usual one has none."""
+        if self.data_dir == default_data_dir():
+            return ''
+        return hashlib.sha256(self.data_dir.encode()).hexdigest()[:8]
 
     def path(self, *parts: str) -> str:
         """A path in the data directory."""
