@@ -318,6 +318,21 @@ def greets(address: str) -> bool:
     return False
 
 
+def test_a_server_boots_from_an_image_that_is_kept_in_the_object_store(one):
+    fresh = host()
+    said = one('up', '--image-store', 'swift')
+    address = re.search(r'debian@([0-9.]+)', said)[1]
+    assert one.ssh(address, 'echo here').strip() == 'here'
+    size = (one.data / 'guest' / 'tiny.qcow2').stat().st_size
+    replicas = [path for path in (one.data / 'objects').rglob('*.data') if path.stat().st_size == size]
+    assert len(replicas) == 3 and not list((one.data / 'images').iterdir())
+    refused = one('up', '--image-store', 'file', status=1)
+    assert 'keeps images in the swift store. Remedy: "onestack down" first' in refused
+    assert one.settings.image_store == 'swift'
+    one('reset', '--yes')
+    as_before(fresh)
+
+
 def test_what_up_refuses_it_refuses_in_one_line(one, tmp_path):
     with socket.create_server(('0.0.0.0', 0)) as taken:
         port = taken.getsockname()[1]

@@ -93,6 +93,10 @@ def up(options: argparse.Namespace) -> int:
     with alone(options.data_dir):
         settings = settle(options.data_dir, port_base=options.port_base, driver=options.driver,
                           server=not options.no_server, image_store=options.image_store)
+        kept = load(options.data_dir)
+        if kept and kept.image_store != settings.image_store and host.parent_pid(kept):
+            raise Trouble(f'the cloud is up, and keeps images in the {kept.image_store} store.',
+                          '"onestack down" first; nothing is lost.')
         who, progress = person(), Progress()
         print(f'onestack: bringing up the cloud in {settings.data_dir}')
         prepare(settings, progress)
