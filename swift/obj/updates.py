@@ -19,6 +19,7 @@ from swift.http import path as paths
 from swift.http.request import Request
 from swift.obj.store import Store
 from swift.policies import Policy
+from swift.storage import files
 from swift.timestamp import Timestamp
 
 LOG = logging.getLogger(__name__)
@@ -125,17 +126,31 @@ class Updates:
                 'Referer': f'{request.method} {request.base_url}{request.quoted_path}'}
 
     def _send(self, entry: '_Update', targets: list[Target | None]) -> None:
-        """Tell all at once; what is not answered in time goes on behind the response."""
+        """Tell all at once; what is not answered in time is kept, and goes on behind the response.
+
+        Raises ``OSError`` if it could not be kept: then nothing may be acknowledged.
+        """
         deadline = time.monotonic() + self.conf.container_update_timeout
         told = [(target, self._ask(entry, target)) for target in targets]
+        missed, late = False, []
         for target, exchange in told:
             if target is None or exchange is None:
-                self._try_to_keep(entry)
+                missed = True
             elif ready((exchange,), deadline - time.monotonic()):
-                self._hear(entry, target, exchange)
+                missed = not self._hear(entry, target, exchange) or missed
             else:
-                LOG.debug('updates of containers go on behind a response')
-                green.spawn(self._hear, entry, target, exchange)
+                late.append((target, exchange))
+        if not missed and not late:
+            return
+        try:
+            path = self._keep(entry)
+        except BaseException:
+            for _, exchange in late:
+                exchange.close()
+            raise
+        for target, exchange in late:
+            LOG.debug('updates of containers go on behind a response')
+            green.spawn(self._hear_late, entry, target, exchange, '' if missed or len(late) > 1 else path)
 
     def _ask(self, entry: '_Update', target: Target | None) -> Exchange | None:
         """Send the update; ``None`` if that failed."""
@@ -150,29 +165,28 @@ class Updates:
             LOG.warning('%s %s: %s; kept for the updater', update['op'], path, error)
             return None
 
-    def _hear(self, entry: '_Update', target: Target, exchange: Exchange) -> None:
-        """Take the answer; whatever is no success is kept for the updater, which finds out again."""
+    def _hear(self, entry: '_Update', target: Target, exchange: Exchange) -> bool:
+        """Take the answer; whether it is a success.  Whatever else it is, the updater finds out again."""
         what = entry.update['op'], _path(entry.update), target.ip, target.port
         try:
             answer = exchange.answer()
             answer.body()
             if 200 <= answer.status < 300:
-                return
+                return True
             LOG.warning('%s %s on %s:%s answered %s; kept for the updater', *what, answer.status)
         except (errors.Error, OSError) as error:
             LOG.warning('%s %s on %s:%s: %s; kept for the updater', *what, error)
-        self._try_to_keep(entry)
+        return False
 
-    def _try_to_keep(self, entry: '_Update') -> None:
-        try:
-            self._keep(entry)
-        except (OSError, errors.Error) as error:
-            LOG.error('the update of %s is lost: %s', _path(entry.update), error)
+    def _hear_late(self, entry: '_Update', target: Target, exchange: Exchange, path: str) -> None:
+        """As ``_hear``; ``path``: where the update is kept, if it is for this target alone."""
+        if self._hear(entry, target, exchange) and path:
+            files.remove(path)
 
-    def _keep(self, entry: '_Update') -> None:
+    def _keep(self, entry: '_Update') -> str:
         update = entry.update
-        self.store.save_update(entry.device, update['account'], update['container'], update['obj'], update,
-                               entry.when, entry.policy)
+        return self.store.save_update(entry.device, update['account'], update['container'], update['obj'], update,
+                                      entry.when, entry.policy)
 
 
 class _Update(NamedTuple):
