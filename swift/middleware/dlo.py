@@ -37,7 +37,7 @@ MARK = HEADER.lower()
 FORM = 'X-Object-Manifest must be in the format container/prefix'
 CONDITIONS = ('If-Match', 'If-None-Match', 'If-Modified-Since', 'If-Unmodified-Since', 'If-Range', 'Range')
 #: pages that are fetched at most to learn the length of a whole
-MAX_PAGES = 1000
+MAX_PAGES = 10
 
 Entry = dict[str, Any]
 
