@@ -6,6 +6,21 @@ from oslo_config import cfg
 
 from strata import conf, identity
 
+
+def name_template(value: str) -> str:
+    """The type of ``instance_name_template``: it must fit a server, and give no two of them one name."""
+    try:
+        if '%(' in value:
+            names = [value % {'id': number, 'uuid': str(number), 'hostname': 'name'} for number in (1, 2)]
+        else:
+            names = [value % number for number in (1, 2)]
+    except (TypeError, ValueError, KeyError) as error:
+        raise ValueError(f'{value!r} takes neither %d (or %08x), nor %(id)d, %(uuid)s and %(hostname)s') from error
+    if names[0] == names[1] or '/' in names[0]:
+        raise ValueError(f'{value!r} does not tell servers apart by id or uuid, or has a slash')
+    return value
+
+
 DEFAULT = [
     cfg.ListOpt('enabled_apis', default=['compute', 'network', 'metadata'],
                 help='Which APIs the nova-api daemon serves.'),
@@ -22,6 +37,9 @@ DEFAULT = [
     cfg.ListOpt('trusted_proxies', default=[], help='Addresses whose X-Forwarded-* headers are believed.'),
     cfg.StrOpt('default_availability_zone', default='nova', help='Zone of hosts that are in no other.'),
     cfg.StrOpt('default_schedule_zone', help='Zone of servers that ask for none; default: any.'),
+    cfg.Opt('instance_name_template', type=name_template, default='instance-%08x',
+            help='What hypervisors call servers: % takes the number of the server, or %(id)d, %(uuid)s and '
+                 '%(hostname)s what they say. Guests keep the name they were made with: set it before there are any.'),
     cfg.IntOpt('report_interval', default=10, min=1, help='Seconds between heartbeats.'),
     cfg.IntOpt('service_down_time', default=30, min=1,
                help='Seconds of silence after which a daemon counts as down: three heartbeats.'),

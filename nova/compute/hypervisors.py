@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from nova.compute import instance_names
 from nova.db import hosts, server_lists, services
 from nova.db.hosts import ComputeHost
 from nova.db.services import Service
@@ -97,6 +98,7 @@ def _row(tx: Session, id: str, by_number: bool) -> ComputeHost | None:
 def _whole(wiring: Wiring, tx: Session, rows: Sequence[ComputeHost], with_servers: bool) -> list[Hypervisor]:
     now = wiring.db.now(tx)
     known = {service.host: service for service in services.every(tx, binary='nova-compute')}
-    on = server_lists.names_on_hosts(tx, [row.host for row in rows]) if with_servers else {}
+    on = server_lists.on_hosts(tx, [row.host for row in rows]) if with_servers else {}
     return [Hypervisor(row, known[row.host], known[row.host].is_up(now, wiring.conf.service_down_time),
-                       on.get(row.host, ())) for row in rows if row.host in known]
+                       [(instance_names.named(wiring, server), server.id) for server in on.get(row.host, ())])
+            for row in rows if row.host in known]

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from nova.compute import metadata_tree
+from nova.compute import instance_names, metadata_tree
 from nova.compute.finish import load
 from nova.db.servers import Server
 from nova.network import ports
@@ -136,8 +136,8 @@ class Job:
         server, flavor = self.server, self.server.flavor
         properties = server.image.get('properties') or {}
         return Guest(
-            id=server.id, name=server.instance_name, title=server.name, vcpus=flavor['vcpus'], ram_mb=flavor['ram'],
-            root_gb=flavor['disk'], ephemeral_gb=int(flavor.get('ephemeral') or 0),
+            id=server.id, name=instance_names.named(self.wiring, server), title=server.name,
+            vcpus=flavor['vcpus'], ram_mb=flavor['ram'], root_gb=flavor['disk'], ephemeral_gb=int(flavor.get('ephemeral') or 0),
             swap_mb=int(flavor.get('swap') or 0), image=self.image(), nics=self.nics(),
             config_drive=self.config_drive(), kernel=self.kernel(server.kernel_id, 'aki'),
             ramdisk=self.kernel(server.ramdisk_id, 'ari'), cmdline=properties.get('os_command_line'),

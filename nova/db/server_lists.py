@@ -167,11 +167,11 @@ def count_tags(tx: Session, id: str) -> int:
     return tx.scalar(sa.select(sa.func.count()).where(ServerTag.server_id == id)) or 0
 
 
-def names_on_hosts(tx: Session, hosts: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
-    """For each host the (instance name, id) of its servers, in one query."""
-    rows = tx.execute(sa.select(Server.host, Server.number, Server.id)
+def on_hosts(tx: Session, hosts: Sequence[str]) -> dict[str, list[Any]]:
+    """For each host its servers, as rows of what they may be named by, in one query."""
+    rows = tx.execute(sa.select(Server.host, Server.number, Server.id, Server.hostname)
                       .where(Server.host.in_(list(hosts)), Server.deleted.is_(False)).order_by(Server.number))
-    found: dict[str, list[tuple[str, str]]] = {}
-    for host, number, id in rows:
-        found.setdefault(host, []).append((f'instance-{number:08x}', id))
+    found: dict[str, list[Any]] = {}
+    for row in rows:
+        found.setdefault(row.host, []).append(row)
     return found

@@ -17,7 +17,7 @@ class Server(Base, Stamped):
 
     __tablename__ = 'servers'
 
-    #: 42 is ``instance-0000002a`` to the hypervisor
+    #: 42 is ``instance-0000002a`` to the hypervisor, unless it was told otherwise
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     id: Mapped[str] = mapped_column(db.Id, unique=True, default=clock.new_uuid)
     project_id: Mapped[str] = mapped_column(db.Id, index=True)
@@ -72,11 +72,6 @@ class Server(Base, Stamped):
 
     __table_args__ = (sa.Index('ix_servers_project_deleted', 'project_id', 'deleted', 'created_at'),
                       sa.Index('ix_servers_host_deleted', 'host', 'deleted'))
-
-    @property
-    def instance_name(self) -> str:
-        """What the hypervisor calls it."""
-        return f'instance-{self.number:08x}'
 
 
 class ServerTag(Base):

@@ -3,7 +3,9 @@
 import pytest
 import sqlalchemy as sa
 
+from nova import conf
 from nova.db.servers import Server
+from strata import errors
 from tests.functional.nova_cloud import Cloud
 
 ADMIN = {'who': 'admin', 'user': 'root', 'project': 'admin'}
@@ -129,6 +131,26 @@ def test_what_cannot_be_taken_over_from_a_lost_host_keeps_nothing_else_from_it(c
     assert cloud.admin('PUT', '/os-services/force-down', body, version='2.11').status == 200
     cloud.scheduler.sweep()
     assert [server['id'] for server in cloud.get('/servers')['servers']] == [ids[0]]
+
+
+@pytest.mark.parametrize('template, name', [
+    ('instance-%08x', 'instance-00000001'), ('a-%d', 'a-1'), ('%(hostname)s-%(id)04d', 'web-0001'), ('%(uuid)s', None)])
+def test_the_hypervisor_calls_servers_by_the_template(tmp_path, template, name):
+    cloud = Cloud(tmp_path, instance_name_template=template).start()
+    cloud.flavor()
+    id = cloud.server(wait_for='ACTIVE')
+    assert cloud.show(id, **ADMIN)['OS-EXT-SRV-ATTR:instance_name'] == (name or id)
+    [host] = cloud.get('/os-hypervisors/detail?with_servers=true', version='2.96', **ADMIN)['hypervisors']
+    assert host['servers'] == [{'name': name or id, 'uuid': id}]
+    cloud.close()
+
+
+@pytest.mark.parametrize('template', ['instance', '%(hostname)s', '%(colour)s', '%d-%d', '%s%', 'a/%d'])
+def test_a_template_that_cannot_name_servers_is_refused_at_once(tmp_path, template):
+    path = tmp_path / 'nova.conf'
+    path.write_text(f'[DEFAULT]\ninstance_name_template = {template}\n')
+    with pytest.raises(errors.Invalid, match='instance_name_template'):
+        conf.load('nova', [], files=[str(path)])
 
 
 def test_quotas_are_set_and_kept(cloud):

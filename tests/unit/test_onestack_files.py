@@ -199,6 +199,17 @@ class TestSettings:
             options = configs.glance(up(word))['glance_store']
             assert (options['default_store'], options['stores']) == (word, 'file, swift')
 
+    def test_guests_have_names_of_their_own_but_keep_those_they_have(self, cloud, tmp_path):
+        def names(where):
+            made = settings.settle(where, port_base=None, driver='fake', server=True)
+            return made.instance_names, configs.nova(made)['DEFAULT']['instance_name_template']
+        first, second = names(str(tmp_path / 'first')), names(str(tmp_path / 'second'))
+        assert first != second and first[0] == first[1] and first[0].endswith('-%08x')
+        assert set(names(settings.default_data_dir())) == {'instance-%08x'}
+        os.makedirs(cloud.data_dir)
+        cloud.save()      # of a time when all clouds had those
+        assert set(names(cloud.data_dir)) == {'instance-%08x'}
+
     def test_a_cloud_does_not_change_its_driver(self, tmp_path):
         settings.settle(str(tmp_path), port_base=None, driver='fake', server=True).save()
         with pytest.raises(Trouble, match='uses the fake driver.*Remedy'):

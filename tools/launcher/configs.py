@@ -92,6 +92,7 @@ def nova(settings: Settings) -> Sections:
     return {
         'DEFAULT': {'log_file': settings.path('log', 'nova.log'), 'transport_url': 'local://',
                     'state_path': settings.path('nova'), 'api_paste_config': _paste('nova', 'api-paste.ini'),
+                    'instance_name_template': settings.instance_names,
                     'osapi_compute_listen_port': settings.port('compute'),
                     'network_listen_port': settings.port('network'),
                     'metadata_listen_port': settings.port('metadata')},

@@ -37,7 +37,9 @@ def default_data_dir() -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """One cloud on this host.  ``secrets`` are passwords by account; ``image_store``: where new images go."""
+    """One cloud on this host.  ``secrets`` are passwords by account; ``image_store``: where new images go;
+    ``instance_names``: what the hypervisor calls servers, by ``instance_name_template``.
+    """
 
     data_dir: str
     port_base: int | None = None
@@ -45,6 +47,7 @@ class Settings:
     server: bool = True
     secrets: dict[str, str] = dataclasses.field(default_factory=dict)
     image_store: str = 'file'
+    instance_names: str = 'instance-%08x'
 
     @property
     def fake(self) -> bool:
@@ -103,7 +106,9 @@ def settle(data_dir: str, *, port_base: int | None, driver: str | None, server: 
         raise Trouble(f'the cloud in {data_dir} uses the {kept.driver} driver.',
                       f'"onestack reset --yes" it first, or give {chosen} a --data-dir of its own.')
     base = port_base if port_base is not None else (kept.port_base if kept else None)
-    return Settings(data_dir, base, chosen, server, words, image_store or (kept.image_store if kept else 'file'))
+    made = Settings(data_dir, base, chosen, server, words, image_store or (kept.image_store if kept else 'file'))
+    names = kept.instance_names if kept else f'instance-{made.tag}-%08x' if made.tag else made.instance_names
+    return dataclasses.replace(made, instance_names=names)      # guests keep theirs, and libvirt has them all
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from nova.api import links
 from nova.api.policy import ADMIN, READER, rule
-from nova.compute import verbs
+from nova.compute import instance_names, verbs
 from nova.db import server_lists, servers, services
 from nova.db.servers import Server
 from nova.db.services import Service
@@ -134,7 +134,7 @@ FULL = View({
 OPERATOR = View({
     'OS-EXT-SRV-ATTR:host': 'host',
     'OS-EXT-SRV-ATTR:hypervisor_hostname': 'node',
-    'OS-EXT-SRV-ATTR:instance_name': 'instance_name',
+    'OS-EXT-SRV-ATTR:instance_name': Linked(lambda req, server: instance_names.named(req.wiring, server)),
     'OS-EXT-SRV-ATTR:hostname': since('2.3', 'hostname'),
     'OS-EXT-SRV-ATTR:kernel_id': since('2.3', lambda server: server.kernel_id or ''),
     'OS-EXT-SRV-ATTR:ramdisk_id': since('2.3', lambda server: server.ramdisk_id or ''),
