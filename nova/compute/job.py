@@ -137,7 +137,8 @@ class Job:
         properties = server.image.get('properties') or {}
         return Guest(
             id=server.id, name=instance_names.named(self.wiring, server), title=server.name,
-            vcpus=flavor['vcpus'], ram_mb=flavor['ram'], root_gb=flavor['disk'], ephemeral_gb=int(flavor.get('ephemeral') or 0),
+            vcpus=flavor['vcpus'], ram_mb=flavor['ram'], root_gb=flavor['disk'],
+            ephemeral_gb=int(flavor.get('ephemeral') or 0),
             swap_mb=int(flavor.get('swap') or 0), image=self.image(), nics=self.nics(),
             config_drive=self.config_drive(), kernel=self.kernel(server.kernel_id, 'aki'),
             ramdisk=self.kernel(server.ramdisk_id, 'ari'), cmdline=properties.get('os_command_line'),
