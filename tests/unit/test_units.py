@@ -43,6 +43,11 @@ class TestUnit:
         user = None if name == 'nova-net-helper.service' else 'swift' if name.startswith('swift-') else 'strata'
         assert unit(name)['Service'].get('User') == user
 
+    def test_it_may_write_where_the_samples_have_its_log(self, name):
+        service = unit(name)['Service']
+        if service.get('User') == 'strata':
+            assert service['LogsDirectory'] == 'strata'
+
     def test_it_is_back_after_a_failure_and_a_reboot(self, name):
         assert unit(name)['Service']['Restart'] in ('always', 'on-failure')
         assert unit(name)['Install']['WantedBy'] == 'multi-user.target'
