@@ -18,8 +18,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument('-z', '--zero_byte_fps', '--zero-byte-fps', type=float, default=0)
     given, rest = parser.parse_known_args(sys.argv[1:] if argv is None else argv)
-    return daemon.run(type('ZeroByteAuditor', (DAEMON,), {
-        '__doc__': f'{DAEMON.__doc__}  (-z N: only open them, N per second.)', 'zero_byte_fps': given.zero_byte_fps}), rest)
+    told = f'{DAEMON.__doc__}  (-z N: only open them, N per second.)'
+    return daemon.run(type('ZeroByteAuditor', (DAEMON,), {'__doc__': told, 'zero_byte_fps': given.zero_byte_fps}), rest)
 
 
 if __name__ == '__main__':
