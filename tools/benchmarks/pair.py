@@ -18,6 +18,8 @@ from benchmarks.client import Trouble
 NAMES = ('ours', 'theirs')
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ('account', 'container', 'object')
+#: makes a hundred partitions for each of the four devices, as the published advice has it
+PART_POWER = '7'
 FILTERS = ('catch_errors gatekeeper healthcheck proxy-logging cache listing_formats bulk tempurl tempauth copy '
            'container-quotas account-quotas slo dlo versioned_writes symlink')
 #: what a filter is told beside its name
@@ -104,7 +106,7 @@ class Cluster:
             builder = [self.python, *ring_builder(self.name), str(self.folder / f'{kind}.builder')]
             devices = [word for number in range(4) for word in
                        (f'r1z{number % 3 + 1}-127.0.0.1:{self.ports[kind]}/sd{number}', '100')]
-            for words in (['create', '10', '3', '1'], ['add', *devices], ['rebalance', '--seed', '1']):
+            for words in (['create', PART_POWER, '3', '1'], ['add', *devices], ['rebalance', '--seed', '1']):
                 done = subprocess.run([*builder, *words], capture_output=True, text=True, env=self._environment(),
                                       cwd=self.folder)
                 if done.returncode > 1:     # 1 is a warning
