@@ -3,6 +3,7 @@
 import configparser
 import hmac
 import os
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ from strata import errors
 from swift import conf as confs
 
 REALMS = 'container-sync-realms.conf'
+_VERSION = re.compile(r'v[0-9]+(\.[0-9]+)?\Z')
 
 
 class Realms:
@@ -71,7 +73,9 @@ class Realms:
             return 'Invalid X-Container-Sync-To'
         if parsed.scheme not in ('http', 'https'):
             return f'Invalid scheme {parsed.scheme!r} in X-Container-Sync-To, must be "//", "http", or "https".'
-        if not parsed.path or parsed.path == '/' or len(parsed.path.strip('/').split('/')) < 3:
+        # version, account, container: anything else could be the path of a storage server, which asks no one for leave
+        pieces = parsed.path.strip('/').split('/')
+        if len(pieces) < 3 or not _VERSION.match(pieces[-3]) or not all(pieces):
             return 'Path required in X-Container-Sync-To'
         if parsed.query or parsed.fragment:
             return 'Params, queries, and fragments not allowed in X-Container-Sync-To'

@@ -255,6 +255,8 @@ def test_headers_of_head_and_get(node):
     ('PUT', C, {**at(2), 'X-Container-Sync-To': 'http://8.8.8.8/v1/a/c'}, 400),
     ('PUT', C, {**at(2), 'X-Container-Sync-To': '//realm/cluster/a/c'}, 400),
     ('PUT', C, {**at(2), 'X-Container-Sync-To': 'http://127.0.0.1/v1/a/c'}, 202),
+    ('PUT', C, {**at(2), 'X-Container-Sync-To': 'http://127.0.0.1:6200/sda1/7/AUTH_victim/c'}, 400),
+    ('PUT', C, {**at(2), 'X-Container-Sync-To': 'http://127.0.0.1:6200/sda1/7/v1/c'}, 400),
     ('GET', '/sda1/3/..%2f..%2fetc/c', {}, 404), ('GET', '/sda1/..%2f3/a/c', {}, 400)])
 def test_what_makes_no_sense_is_refused(node, method, path, headers, status):
     node.container('PUT', C, at(1))
