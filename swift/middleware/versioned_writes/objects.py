@@ -228,7 +228,8 @@ class Objects:
         linked = self._link(now, Timestamp(now, 1), response.etag or '', size, kind, {
             'X-Delete-At': expires, 'slo_etag': request.headers.get('X-Object-Sysmeta-Slo-Etag')})
         if not linked.is_success:
-            names.own(request, self._app, 'DELETE', self._kept(now)).drain()
+            if linked.status < 500:     # else it may be on some servers, and must lead somewhere when it spreads
+                names.own(request, self._app, 'DELETE', self._kept(now)).drain()
             response.close()
             return linked
         response.headers[ID] = now.internal
