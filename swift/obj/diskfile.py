@@ -314,30 +314,6 @@ class DiskFile:
             hashes.clean(self.path, self.store.reclaim_age, names)
         hashes.invalidate(os.path.dirname(self.path))
 
-    def purge(self, timestamp: Timestamp, *, meta_timestamp: Timestamp | None = None) -> None:
-        """Remove the files of the times named and their directory: they are where they belong by now.
-
-        Files that are newer, because somebody wrote meanwhile, stay.
-        """
-        try:
-            names = os.listdir(self.path)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        found = ondisk.examine(names)
-        gone = set(found.obsolete)
-        for entry in (found.data, found.tombstone):
-            if entry is not None and entry.timestamp == timestamp:
-                gone.add(entry.name)
-        kept = (found.data or found.tombstone) is not None and (found.data or found.tombstone).name not in gone
-        for meta in (found.meta, found.type_meta, *found.orphans):
-            if meta is not None and not kept and meta.timestamp <= max(meta_timestamp or timestamp, timestamp):
-                gone.add(meta.name)
-        for name in gone:
-            files.remove(f'{self.path}/{name}')
-        if files.remove_empty(self.path):
-            files.remove_empty(os.path.dirname(self.path))
-        hashes.invalidate(os.path.dirname(self.path))
-
     def discard(self, names: Iterable[str]) -> None:
         """Remove these files, which are where they belong by now, and what is left empty."""
         for name in names:

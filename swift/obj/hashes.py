@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
+from strata import green
 from swift.obj import ondisk
 from swift.storage import files, locks, pickles
 from swift.storage.errors import Unsafe
@@ -122,6 +123,7 @@ def get(partition: str, tmp: str, *, reclaim_age: float, recalculate: Collection
         for suffix, known in list(hashes.items()):
             if known is None:
                 changed = True
+                green.sleep(0)      # a partition may have many, and others are being served
                 digest = hash_suffix(f'{partition}/{suffix}', reclaim_age, quarantine)
                 hashed += 1
                 if digest is None:

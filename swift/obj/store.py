@@ -9,7 +9,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -83,21 +83,6 @@ class Store:
         """The object at a place; its name is known when it is opened."""
         return DiskFile(self, location.device, location.partition, location.policy, location.hash)
 
-    def file_of_hash(self, device: str, partition: str, digest: str, policy: Policy) -> DiskFile:
-        """The object of a hash, as ``file_at``.
-
-        Raises ``Absent`` if there is nothing, not even a tombstone.  Obsolete files are removed.
-        """
-        file = DiskFile(self, device, partition, policy, digest)
-        try:
-            _, left = hashes.clean(file.path, self.reclaim_age)
-        except NotADirectoryError as error:
-            file.quarantine('there is a file in the place of its directory')
-            raise Absent from error
-        if not left:
-            raise Absent
-        return file
-
     def base(self, device: str, policy: Policy) -> str:
         """The directory of a policy's objects.  Raises ``NotMounted``."""
         return f'{self.devices.path(device)}/{datadir("objects", policy)}'
@@ -135,25 +120,6 @@ class Store:
         hashed, found = hashes.get(path, self.tmp(device), reclaim_age=self.reclaim_age, recalculate=suffixes,
                                    listing=listing, quarantine=broken)
         return hashed, {suffix: digest for suffix, digest in found.items() if digest is not None}
-
-    def listing(self, device: str, partition: str | int, policy: Policy,
-                suffixes: Iterable[str] | None = None) -> Iterator[tuple[str, dict[str, Timestamp]]]:
-        """(hash, times) of the objects of a partition, in the order of suffixes and hashes.
-
-        Times as published: ``ts_data`` (of the data or the tombstone), ``ts_meta``
-        and ``ts_ctype`` if they differ from it.  Raises ``NotMounted``.
-        """
-        path = self.partition_path(device, partition, policy)
-        wanted = hashes.suffixes(path) if suffixes is None else sorted(suffixes)
-        for suffix in wanted:
-            for digest in hashes.objects(f'{path}/{suffix}'):
-                try:
-                    found, _ = hashes.clean(f'{path}/{suffix}/{digest}', self.reclaim_age)
-                except NotADirectoryError:
-                    continue
-                times = times_of(found)
-                if times:
-                    yield digest, times
 
     def locations(self, policy: Policy, devices: Collection[str] | None = None,
                   partitions: Collection[str] | None = None) -> Iterator[Location]:
@@ -222,17 +188,4 @@ class Store:
         return metadata.capacity(path, os.path.join(path, 'tmp'))
 
 
-def times_of(found: ondisk.OnDisk) -> dict[str, Timestamp]:
-    """The published times of what an object's files mean; empty if nothing counts."""
-    base = found.data or found.tombstone
-    if base is None:
-        return {}
-    times = {'ts_data': base.timestamp}
-    if found.meta is not None:
-        times['ts_meta'] = found.meta.timestamp
-    if found.type_meta is not None and found.type_meta.type_timestamp is not None:
-        times['ts_ctype'] = found.type_meta.type_timestamp
-    return times
-
-
-__all__ = ['OPTIONS', 'Absent', 'BadMetadata', 'Location', 'Store', 'times_of']
+__all__ = ['OPTIONS', 'Absent', 'BadMetadata', 'Location', 'Store']

@@ -393,23 +393,19 @@ def test_large_uploads_are_hashed_and_synced_on_the_way(tmp_path):
         assert file.size == 5 << 20
 
 
-def test_purging_removes_what_was_moved_and_nothing_newer(store, disk):
+def test_discarding_removes_what_was_moved_and_nothing_newer(store, disk):
     file = file_of(store)
     when = write(file)
-    file.purge(when)
+    file.discard([f'{when.internal}.data'])
     assert tree(disk) == []
     assert not os.path.exists(os.path.dirname(file.path))
     old = write(file)
     new = write(file)
-    file.purge(old)
+    file.discard([f'{old.internal}.data'])
     assert names(file) == [f'{new.internal}.data']
-    posted = later()
-    file.write_metadata({'X-Timestamp': posted.internal})
-    file.purge(new, meta_timestamp=posted)
-    assert names(file) == []
     gone = later()
     file.delete(gone)
-    file.purge(gone)
+    file.discard([f'{new.internal}.data', f'{gone.internal}.ts'])
     assert names(file) == []
 
 
