@@ -28,6 +28,8 @@ KEPT_BACK = frozenset({
     'HTTP_X_CONTAINER_HOST', 'HTTP_X_CONTAINER_DEVICE', 'HTTP_X_CONTAINER_PARTITION', 'HTTP_X_CONTAINER_ROOT_DB_STATE',
     'HTTP_X_DELETE_AT_HOST', 'HTTP_X_DELETE_AT_DEVICE', 'HTTP_X_DELETE_AT_PARTITION', 'HTTP_X_DELETE_AT_ACCOUNT',
     'HTTP_X_DELETE_AT_CONTAINER',
+    # nor when a type was set: one of the future could never be changed again
+    'HTTP_CONTENT_TYPE_TIMESTAMP',
 })
 #: how storage servers log us
 AGENT = 'proxy-server %d'

@@ -177,6 +177,13 @@ def test_clients_do_not_say_whom_object_servers_tell(user, kind):
                 elsewhere.accept()
 
 
+def test_clients_do_not_say_when_a_type_was_set(user):
+    user.put('/c/typed', b'x', Content_Type='a/a')
+    for kind in ('b/b', 'c/c'):
+        user.post('/c/typed', Content_Type=kind, Content_Type_Timestamp='9000000000.00000')
+        assert user.head('/c/typed').headers['Content-Type'] == kind
+
+
 def test_random_requests_are_no_servers_error(user):
     rng = random.Random(7)
     names = ['c', 'o', '', '.', '..', '%00', '%ff', 'é', ' ', '%2F', 'a' * 300, "'", '"', '\\', '*', ';', '?x=1', '#']
