@@ -126,14 +126,19 @@ def _take_quota(wiring: Wiring, tx: Session, context: Context, flavor: Mapping[s
     """How many servers the quota allows, at least ``least`` or ``errors.OverQuota``; taken at once."""
     defaults = options.quota_defaults(wiring.conf)
     each = {'instances': 1, 'cores': flavor['vcpus'], 'ram': flavor['ram']}
-    assert context.project_id is not None
+    assert context.project_id is not None and context.user_id is not None
+    own = quotas.of_user(context.user_id, each)
+    unlimited = dict.fromkeys(own, -1)
     count = most
     if most > least:
-        allowed, used = quotas.limits(tx, context.project_id, defaults), quotas.usages(tx, context.project_id)
-        room = [(allowed[name] - used.get(name, 0)) // amount for name, amount in each.items()
+        allowed = quotas.limits(tx, context.project_id, {**defaults, **unlimited})
+        used = quotas.usages(tx, context.project_id)
+        room = [(allowed[name] - used.get(name, 0)) // amount for name, amount in {**each, **own}.items()
                 if amount and allowed[name] >= 0]
         count = max(least, min([most, *room]))
     quotas.take(tx, context.project_id, {name: amount * count for name, amount in each.items()}, defaults)
+    if quotas.counted(tx, context.project_id, context.user_id):
+        quotas.take(tx, context.project_id, {name: amount * count for name, amount in own.items()}, unlimited)
     return count
 
 
@@ -160,5 +165,7 @@ def _numbered(text: str, index: int, most: int) -> str:
 
 def release_quota(tx: Session, server: Server) -> None:
     """Give back what a deleted server used, in the transaction that deletes it."""
-    quotas.give(tx, server.project_id, {'instances': 1, 'cores': server.flavor['vcpus'],
-                                        'ram': server.flavor['ram']})
+    given = {'instances': 1, 'cores': server.flavor['vcpus'], 'ram': server.flavor['ram']}
+    quotas.give(tx, server.project_id, given)
+    if quotas.counted(tx, server.project_id, server.user_id):
+        quotas.give(tx, server.project_id, quotas.of_user(server.user_id, given))

@@ -2,8 +2,11 @@
 
 A limit of -1 is none.  Usage rows count what exists; nothing is reserved and
 nothing expires, so nothing can leak: the row moves with the resource or not at all.
+
+A user's share of a project's quota is kept beside it, under names that ``of_user`` gives.
 """
 
+import hashlib
 from collections.abc import Mapping
 
 import sqlalchemy as sa
@@ -31,6 +34,12 @@ class QuotaUsage(Base):
     project_id: Mapped[str] = mapped_column(db.Id, primary_key=True)
     resource: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
     used: Mapped[int] = mapped_column(default=0)
+
+
+def of_user(user_id: str, values: Mapping[str, int]) -> dict[str, int]:
+    """The same by what a user's share of a resource is called."""
+    digest = hashlib.sha256(user_id.encode()).hexdigest()[:36]      # an id may be too long for the column
+    return {f'{resource}@{digest}': value for resource, value in values.items()}
 
 
 def limits(tx: Session, project_id: str, defaults: Mapping[str, int]) -> dict[str, int]:
@@ -62,7 +71,7 @@ def take(tx: Session, project_id: str, amounts: Mapping[str, int], defaults: Map
         db.insert_absent(tx, QuotaUsage, project_id=project_id, resource=resource, used=0)
         if not tx.execute(change).rowcount:      # type: ignore[attr-defined]
             used = tx.scalar(sa.select(QuotaUsage.used).where(*here)) or 0
-            raise errors.OverQuota(resource=resource, requested=amount, used=used, limit=limit)
+            raise errors.OverQuota(resource=resource.partition('@')[0], requested=amount, used=used, limit=limit)
 
 
 def give(tx: Session, project_id: str, amounts: Mapping[str, int]) -> None:
@@ -74,6 +83,17 @@ def give(tx: Session, project_id: str, amounts: Mapping[str, int]) -> None:
             .execution_options(synchronize_session=False))
 
 
+def counted(tx: Session, project_id: str, user_id: str) -> bool:
+    """Whether a user's share is counted: it is, once it was limited.  The project's rows are to be held."""
+    return tx.get(QuotaUsage, (project_id, *of_user(user_id, {'instances': 0}))) is not None
+
+
+def begin(tx: Session, project_id: str, user_id: str, used: Mapping[str, int]) -> None:
+    """Count a user's share from now on, beginning with ``used``; to be called with the project's rows held."""
+    for resource, value in sorted(of_user(user_id, used).items()):
+        db.insert_absent(tx, QuotaUsage, project_id=project_id, resource=resource, used=value)
+
+
 def set_limits(tx: Session, project_id: str, values: Mapping[str, int]) -> None:
     """Set limits of a project; others stay as they are."""
     for resource, value in sorted(values.items()):
@@ -83,8 +103,9 @@ def set_limits(tx: Session, project_id: str, values: Mapping[str, int]) -> None:
             .execution_options(synchronize_session=False))
 
 
-def clear_limits(tx: Session, project_id: str, resources: Mapping[str, int]) -> None:
-    """Back to the defaults."""
+def clear_limits(tx: Session, project_id: str, resources: Mapping[str, int], *, users: bool = False) -> None:
+    """Back to the defaults; ``users``: of every user's share too."""
+    named = QuotaLimit.resource.in_(list(resources))
     tx.execute(sa.delete(QuotaLimit).where(QuotaLimit.project_id == project_id,
-                                           QuotaLimit.resource.in_(list(resources)))
+                                           named | QuotaLimit.resource.contains('@') if users else named)
                .execution_options(synchronize_session=False))

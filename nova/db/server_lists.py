@@ -162,6 +162,14 @@ def groups_of(tx: Session, ids: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
+def used_by(tx: Session, project_id: str, user_id: str) -> dict[str, int]:
+    """What a user's servers in a project use of its quotas."""
+    flavors = tx.scalars(sa.select(Server.flavor).where(
+        Server.project_id == project_id, Server.user_id == user_id, Server.deleted.is_(False))).all()
+    return {'instances': len(flavors), 'cores': sum(flavor['vcpus'] for flavor in flavors),
+            'ram': sum(flavor['ram'] for flavor in flavors)}
+
+
 def count_tags(tx: Session, id: str) -> int:
     """How many tags a server has."""
     return tx.scalar(sa.select(sa.func.count()).where(ServerTag.server_id == id)) or 0

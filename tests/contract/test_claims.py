@@ -1,11 +1,13 @@
 """Nothing is oversubscribed: two schedulers, many creates at once, a host that is too small, every database."""
 
+import contextlib
+
 import pytest
 import sqlalchemy as sa
 
 from nova import conf as options
 from nova.cmd import parts
-from nova.compute import create, keypairs, servers
+from nova.compute import create, keypairs, limits, servers
 from nova.db import hosts, quotas, tables
 from nova.db.keypairs import KeyPair
 from nova.db.operations import Operation
@@ -99,6 +101,20 @@ def test_a_quota_is_not_overdrawn_by_many_at_once(cloud):
     assert len(refused) == 13
     assert 'instances' in refused[0]
     wait.until(lambda: settled(cloud, 7), timeout=30)
+
+
+def test_a_share_that_is_set_meanwhile_counts_every_server(cloud):
+    def boot(number):
+        with contextlib.suppress(errors.OverQuota):
+            create.create(cloud, CALLER, name=f's{number}', flavor=FLAVOR, image=IMAGE, networks='none')
+    runs = [green.spawn(boot, number) for number in range(10)]
+    limits.update_share(cloud, 'p', 'u', {'instances': 6}, force=True)
+    for run in runs:
+        run.wait()
+    with cloud.db.reading() as tx:
+        counts = quotas.usages(tx, 'p')
+        assert counts[next(iter(quotas.of_user('u', {'instances': 0})))] == counts['instances'] >= 6
+    wait.until(lambda: settled(cloud, counts['instances']), timeout=30)
 
 
 def test_as_many_as_the_quota_allows_between_least_and_most(cloud):

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from nova import conf
 from nova.db.servers import Server
 from strata import errors
+from strata.testing import wait
 from tests.functional.nova_cloud import Cloud
 
 ADMIN = {'who': 'admin', 'user': 'root', 'project': 'admin'}
@@ -151,6 +152,38 @@ def test_a_template_that_cannot_name_servers_is_refused_at_once(tmp_path, templa
     path.write_text(f'[DEFAULT]\ninstance_name_template = {template}\n')
     with pytest.raises(errors.Invalid, match='instance_name_template'):
         conf.load('nova', [], files=[str(path)])
+
+
+def test_a_user_has_a_share_of_the_quota(cloud):
+    path, mine = '/os-quota-sets/demo', '/os-quota-sets/demo?user_id=alice'
+
+    def shown(path):
+        return cloud.get(path)['quota_set']['instances']
+
+    def create(user='alice', **more):
+        body = {'server': {'name': 's', 'imageRef': next(iter(cloud.images.records)), 'flavorRef': '1', **more}}
+        return cloud.call('POST', '/servers', body, user=user)
+    first = cloud.server(wait_for='ACTIVE')      # before anybody counted
+    assert shown(mine) == 10
+    assert cloud.admin('PUT', mine, {'quota_set': {'instances': 11}}).status == 400
+    assert cloud.admin('PUT', mine, {'quota_set': {'instances': 0}}).status == 400
+    assert cloud.admin('PUT', mine, {'quota_set': {'instances': 3}}).json['quota_set']['instances'] == 3
+    assert (shown(path), shown(mine), shown(f'{path}?user_id=bob')) == (10, 3, 10)
+    assert create(min_count=1, max_count=5).status == 202
+    detail = '/os-quota-sets/demo/detail?user_id='
+    assert shown(detail + 'alice') == {'limit': 3, 'in_use': 3, 'reserved': 0}
+    assert shown(detail + 'bob') == {'limit': 10, 'in_use': 0, 'reserved': 0}
+    refused = create()
+    assert refused.status == 403 and 'instances' in refused.message and '@' not in refused.message
+    assert create('bob').status == 202
+    assert cloud.call('DELETE', f'/servers/{first}').status == 204
+    wait.until(lambda: shown(detail + 'alice')['in_use'] == 2)
+    assert create().status == 202 and create().status == 403
+    assert cloud.admin('DELETE', mine).status == 202
+    assert (shown(mine), create().status) == (10, 202)
+    assert cloud.admin('PUT', mine, {'quota_set': {'instances': 1, 'force': True}}).status == 200
+    assert cloud.admin('DELETE', path).status == 202
+    assert shown(mine) == 10 and shown('/os-quota-sets/demo/detail')['in_use'] == 5
 
 
 def test_quotas_are_set_and_kept(cloud):

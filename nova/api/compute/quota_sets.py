@@ -31,18 +31,18 @@ def _target(project_id: str) -> dict[str, str]:
 
 @app.get('/os-quota-sets/{project_id}', query=ONE, allow=rule('os-quota-sets:show', READER), late=True)
 def show(req: Request, project_id: str, query: dict[str, Any]) -> dict[str, Any]:
-    """A project's limits."""
+    """A project's limits, or a user's in it."""
     req.enforce(_target(project_id))
-    allowed, _ = limits.show(req.wiring, project_id)
+    allowed, _ = limits.show(req.wiring, project_id, query.get('user_id'))
     return {'quota_set': {'id': project_id, **_shown(req, allowed, -1)}}
 
 
 @app.get('/os-quota-sets/{project_id}/detail', query=ONE, allow=rule('os-quota-sets:detail', READER),
          late=True)
 def detail(req: Request, project_id: str, query: dict[str, Any]) -> dict[str, Any]:
-    """A project's limits, and what it uses."""
+    """A project's limits, and what it uses, or a user's in it."""
     req.enforce(_target(project_id))
-    allowed, used = limits.show(req.wiring, project_id)
+    allowed, used = limits.show(req.wiring, project_id, query.get('user_id'))
     both = {name: {'limit': allowed[name], 'in_use': used[name], 'reserved': 0} for name in allowed}
     return {'quota_set': {'id': project_id, **_shown(req, both, {'limit': -1, 'in_use': 0, 'reserved': 0})}}
 
@@ -55,15 +55,19 @@ def defaults(req: Request, project_id: str) -> dict[str, Any]:
 
 @app.put('/os-quota-sets/{project_id}', body=UPDATE, query=ONE, allow=rule('os-quota-sets:update', ADMIN))
 def update(req: Request, project_id: str, query: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
-    """Set limits of a project; one below what is used takes ``force``."""
+    """Set limits of a project, or of a user in it; one below what is used takes ``force``."""
     values = {name: whole(value, f'quota_set/{name}', -1) for name, value in body.items()
               if name in limits.RESOURCES}
-    limits.update(req.wiring, project_id, values, force=true(body.get('force', False)))
-    allowed, _ = limits.show(req.wiring, project_id)
+    force, user_id = true(body.get('force', False)), query.get('user_id')
+    if user_id is None:
+        limits.update(req.wiring, project_id, values, force=force)
+    else:
+        limits.update_share(req.wiring, project_id, user_id, values, force=force)
+    allowed, _ = limits.show(req.wiring, project_id, user_id)
     return {'quota_set': _shown(req, allowed, -1)}
 
 
 @app.delete('/os-quota-sets/{project_id}', query=ONE, status=202, allow=rule('os-quota-sets:delete', ADMIN))
 def delete(req: Request, project_id: str, query: dict[str, Any]) -> None:
-    """Back to the defaults."""
-    limits.reset(req.wiring, project_id)
+    """Back to the defaults, or for a user to the project's."""
+    limits.reset(req.wiring, project_id, query.get('user_id'))
