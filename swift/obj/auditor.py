@@ -80,6 +80,9 @@ class Sweep:
                 hashes.invalidate(os.path.dirname(location.path))
             self._tidy(location.path)
         except Absent:
+            # its files went without a word to the replicator
+            if os.path.isdir(location.path):
+                hashes.invalidate(os.path.dirname(location.path))
             self._tidy(location.path)
         except (OSError, errors.Error) as error:
             self.errors += 1
@@ -176,6 +179,8 @@ class ObjectAuditor(daemon.Daemon):
         self.total_quarantined = self.total_errors = 0
         for device in self.store.devices.names():
             self.store.clear_tmp(device)
+            if not limits.get('devices') or device in limits['devices']:
+                self._doubt(device)
         if only:
             Sweep(self, 'ZBF', only).run(limits)
             return
@@ -187,6 +192,18 @@ class ObjectAuditor(daemon.Daemon):
             state.over.set()
             if quick is not None:
                 quick.wait()
+
+    def _doubt(self, device: str) -> None:
+        """Have hashes computed anew where directories went without a word to the replicator."""
+        for policy in self.store.policies:
+            try:
+                for partition in self.store.partitions(device, policy):
+                    path = self.store.partition_path(device, partition, policy)
+                    for suffix in hashes.changed(path):
+                        hashes.invalidate(f'{path}/{suffix}')
+                    green.sleep(0)
+            except (OSError, errors.Error) as error:
+                LOG.error('hashes on %s cannot be looked at: %s', device, error)
 
     def _quick(self, limits: dict[str, Any], state: SimpleNamespace) -> None:
         """Quick sweeps, for as long as the slow one goes on."""

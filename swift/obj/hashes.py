@@ -105,7 +105,7 @@ def get(partition: str, tmp: str, *, reclaim_age: float, recalculate: Collection
     """How many suffixes were hashed anew, and the hashes of all that a partition has.
 
     ``recalculate``: suffixes not to be believed; ``listing``: look which ones
-    there are even if ``hashes.pkl`` is complete.  Obsolete files are removed on the
+    there are, and which have changed, even if ``hashes.pkl`` is complete.  Obsolete files are removed on the
     way.  ``quarantine`` is called with an object's directory that is a file.
     """
     hashed = 0
@@ -117,6 +117,7 @@ def get(partition: str, tmp: str, *, reclaim_age: float, recalculate: Collection
             changed = changed or bool(set(there) - set(hashes))
             for suffix in there:
                 hashes.setdefault(suffix, None)
+            hashes.update(dict.fromkeys(_changed(partition, hashes, updated)))
         for suffix in recalculate:
             if SUFFIX.match(suffix):
                 hashes[suffix] = None
@@ -137,6 +138,23 @@ def get(partition: str, tmp: str, *, reclaim_age: float, recalculate: Collection
                 _write(partition, tmp, hashes, True)
                 break
     return hashed, hashes
+
+
+def changed(partition: str) -> list[str]:
+    """Suffixes whose directories have changed, or gone, since their hashes were written."""
+    known, _, updated = read(partition)
+    return _changed(partition, known, updated)
+
+
+def _changed(partition: str, known: Hashes, updated: float) -> list[str]:
+    found = []
+    for suffix, digest in known.items():
+        try:
+            if digest is not None and os.stat(f'{partition}/{suffix}').st_mtime > updated:
+                found.append(suffix)
+        except FileNotFoundError:
+            found.append(suffix)
+    return found
 
 
 def suffixes(partition: str) -> list[str]:

@@ -4,6 +4,7 @@
 """
 
 import collections
+import itertools
 import os
 import random
 import signal
@@ -42,7 +43,7 @@ class Load:
         self.end = time.monotonic() + SECONDS
         self.done = collections.Counter()
         self.failed = []
-        self.kills = []
+        self.turns = []
         self.memory = []
         #: names that were ever deleted: a tombstone may be all that one replica knows
         self.deleted = set()
@@ -67,7 +68,7 @@ class Load:
 
     def fail(self, what, name, how, began):
         self.failed.append((what, name, how, f'{time.monotonic() - began:.1f} s',
-                            f'{time.monotonic() - self.end + SECONDS:.0f} s in', self.kills[-1:]))
+                            f'{time.monotonic() - self.end + SECONDS:.0f} s in', self.turns[-1:]))
 
     def PUT(self, client, chance, ledger, name):
         began = time.monotonic()
@@ -111,15 +112,18 @@ class Load:
             self.fail('list', name, said.status, began)
 
     def killer(self):
-        """Kills a server, starts it again later, and lets daemons run once."""
+        """Kills a server or a node, starts it again later, and lets daemons run once."""
         chance = random.Random(7)
         while time.monotonic() + KILL < self.end:
             green.sleep(KILL * (1 - AWAY))
-            victim = f'{KINDS[-1 - len(self.kills) % len(KINDS)]}{chance.randrange(len(self.cluster.nodes))}'
-            self.cluster.signal(signal.SIGKILL, victim)
-            self.kills.append(victim)
+            node = chance.choice(self.cluster.nodes)
+            # an object server, a container server, an account server, all three of a node
+            turn = len(self.turns) % 4
+            victims = self.cluster.of(node) if turn == 3 else [f'{KINDS[2 - turn]}{node.number}']
+            self.turns.append(victims)
+            self.cluster.signal(signal.SIGKILL, *victims)
             green.sleep(KILL * AWAY)
-            self.cluster.begin(victim)
+            self.cluster.begin(*victims)
             self.cluster.sweep()
 
     def watcher(self):
@@ -138,10 +142,10 @@ def test_kills_under_load_fail_no_request_and_lose_nothing(cluster, capsys):
     side_by_side(len(workers), lambda number: workers[number]())
     quarter = load.memory[len(load.memory) // 4]
     growth = {name: (quarter[name] // 1024, kib // 1024) for name, kib in load.memory[-1].items()
-              if name not in load.kills}
+              if name not in itertools.chain(*load.turns)}
     with capsys.disabled():
         print(f'\n{sum(load.done.values())} requests in {SECONDS:.0f} s {dict(load.done)}, failed {len(load.failed)}, '
-              f'kills {load.kills}\nMiB after a quarter and at the end: {growth}')
+              f'killed {load.turns}\nMiB after a quarter and at the end: {growth}')
     assert not load.failed, load.failed[:20]
     for ledger in ledgers:
         cluster.converge(ledger, sweeps=6)

@@ -155,6 +155,7 @@ def test_a_download_goes_on_when_its_server_is_killed(cluster, ledger):
 
 def test_the_auditor_puts_spoiled_objects_aside_and_the_replicator_brings_them_back(cluster, ledger):
     fill(cluster, ledger, count=6)
+    cluster.sweep(2)        # all hashes are known
 
     def file(number, name):
         folder = cluster.hash_dir(cluster.primaries(ACCOUNT, ledger.container, name)[number], ledger.container, name)
@@ -198,10 +199,16 @@ def test_a_reader_never_gets_spoiled_bytes_and_what_it_met_is_brought_back(clust
 
 def test_removed_files_partitions_and_databases_come_back(cluster, ledger):
     fill(cluster, ledger)
+    cluster.sweep(2)        # all hashes are known
     here = cluster.primaries(ACCOUNT, ledger.container, 'first 1')[0]
     shutil.rmtree(cluster.hash_dir(here, ledger.container, 'first 1').parents[1])     # its partition
     database = cluster.databases('container', ledger.container)
     database[min(database)].unlink()
+    next(cluster.hash_dir(cluster.primaries(ACCOUNT, ledger.container, 'first 2')[1],
+                          ledger.container, 'first 2').glob('*.data')).unlink()
+    shutil.rmtree(cluster.hash_dir(cluster.primaries(ACCOUNT, ledger.container, 'first 3')[2],
+                                   ledger.container, 'first 3'))
+    cluster.once('object-auditor')
     cluster.converge(ledger)
 
 
