@@ -9,7 +9,7 @@ import json
 import logging
 import time
 import urllib.parse
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from strata import errors
@@ -39,12 +39,15 @@ class Unexpected(errors.BadGateway):
 class InternalClient:
     """The cluster, as a daemon sees it.  Names are text; header values WSGI strings."""
 
-    def __init__(self, conf: str, agent: str, tries: int = 3, app: Callable[..., Any] | None = None) -> None:
+    def __init__(self, conf: str, agent: str, tries: int = 3, app: Callable[..., Any] | None = None,
+                 without: Collection[str] = ()) -> None:
         """``conf``: internal-client.conf, or ``app``: a pipeline; ``tries`` of each request in all.
+
+        ``without``: filters of the conf file that are left out, by their published names.
 
         Raises ``errors.Invalid`` for a conf file that cannot be used.
         """
-        self.app = app or pipeline.load(conf, complete=False)
+        self.app = app or pipeline.load(conf, complete=False, without=without)
         self.agent = agent
         self.tries = tries
 

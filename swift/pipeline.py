@@ -8,6 +8,7 @@ found in the table below; a filter of somebody else's (``paste.filter_factory =
 import configparser
 import os
 import tempfile
+from collections.abc import Collection
 from typing import Any
 
 from paste import deploy
@@ -51,18 +52,22 @@ REQUIRED = (
 )
 
 
-def load(path: str, name: str = 'main', *, complete: bool = True) -> Any:
+def load(path: str, name: str = 'main', *, complete: bool = True, without: Collection[str] = ()) -> Any:
     """The application of a conf file (or directory of them): ``[pipeline:main]`` or ``[app:main]``.
 
-    ``complete``: put in the filters that a proxy for clients cannot do without.
+    ``complete``: put in the filters that a proxy for clients cannot do without;
+    ``without``: leave these out (by the names of ``FILTERS``), whatever the file says.
     Raises ``errors.Invalid`` naming the file for what cannot be loaded; what a
     filter finds wrong with its options comes through as it is.
     """
     parser = confs.parse(path)
     _resolve(parser, path)
-    if complete and parser.has_section(f'pipeline:{name}'):
-        section = f'pipeline:{name}'
-        parser.set(section, 'pipeline', ' '.join(_complete(parser, parser.get(section, 'pipeline').split())))
+    section = f'pipeline:{name}'
+    if (complete or without) and parser.has_section(section):
+        names = parser.get(section, 'pipeline').split()
+        left_out = {FILTERS[each] for each in without}
+        names = [each for each in names if _module(parser, each) not in left_out]
+        parser.set(section, 'pipeline', ' '.join(_complete(parser, names) if complete else names))
     with tempfile.NamedTemporaryFile('w', suffix='.conf', encoding='utf-8', errors='surrogateescape') as file:
         parser.write(file)
         file.flush()
@@ -101,13 +106,18 @@ def _egg_name(parser: configparser.RawConfigParser, section: str) -> str | None:
     return name if egg in ('egg:swift', 'egg:strata-cloud') else None
 
 
+def _module(parser: configparser.RawConfigParser, name: str) -> str:
+    """Which module of ours a filter of a pipeline is."""
+    factory = parser.get(f'filter:{name}', 'paste.filter_factory', fallback='')
+    return factory.partition(':')[0].removeprefix('swift.middleware.')
+
+
 def _complete(parser: configparser.RawConfigParser, names: list[str]) -> list[str]:
     """A proxy's pipeline with the filters it cannot do without."""
     factory = parser.get(f'app:{names[-1]}', 'paste.app_factory', fallback='') if names else ''
     if not factory.startswith(APPS['proxy']):
         return names
-    modules = [parser.get(f'filter:{each}', 'paste.filter_factory', fallback='').partition(':')[0]
-               .removeprefix('swift.middleware.') for each in names]
+    modules = [_module(parser, each) for each in names]
     for missing, after in REQUIRED:
         if FILTERS[missing] in modules:
             continue

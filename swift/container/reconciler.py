@@ -39,8 +39,8 @@ LOG = logging.getLogger(__name__)
 #: offsets of what is written: the tombstone of the wrong copy, then the right copy
 BURIED, MOVED = 1, 2
 POLICY = 'X-Backend-Storage-Policy-Index'
-#: manifests and links themselves, not what they lead to, whatever filters the pipeline has
-AS_STORED = {'symlink': 'get', 'multipart-manifest': 'get'}
+#: filters by which an object would not be moved as it is stored: manifests, links, what is encrypted
+ACTIVE = ('copy', 'slo', 'dlo', 'symlink', 'versioned_writes', 'encryption', 'keymaster')
 #: headers of an object's answer that are not the object's own
 FOREIGN = ('Content-Length', 'Etag', 'Last-Modified', 'X-Timestamp', 'Accept-Ranges', 'Date', 'X-Trans-Id',
            'X-Openstack-Request-Id', 'Connection', 'Transfer-Encoding')
@@ -79,7 +79,7 @@ class ContainerReconciler(Daemon):
             raise errors.Invalid(f'[{self.SECTION}]: process = {self.conf.process}: must be less than processes, '
                                  f'{self.conf.processes}')
         path = self.conf.internal_client_conf_path or os.path.join(self.conf.swift_dir, 'internal-client.conf')
-        self.client = InternalClient(path, 'Swift Container Reconciler', self.conf.request_tries)
+        self.client = InternalClient(path, 'Swift Container Reconciler', self.conf.request_tries, without=ACTIVE)
         self.direct = Direct(agent='container-reconciler')
         self.hashing = HashPath.load(os.path.join(self.conf.swift_dir, 'swift.conf'))
         self.ring = Ring(self.conf.swift_dir, self.hashing, name='container')
@@ -174,13 +174,13 @@ class ContainerReconciler(Daemon):
     def _stamp(self, row: Row, policy: int) -> Timestamp:
         """When the object was last put or deleted under a policy; 0 if never."""
         response = self.client.request('HEAD', self.client.path(row.account, row.container, row.obj),
-                                       {POLICY: policy, 'X-Newest': 'true'}, (2, 404), params=AS_STORED)
+                                       {POLICY: policy, 'X-Newest': 'true'}, (2, 404))
         response.drain()
         return _time_of(response)
 
     def _move(self, row: Row, right: int) -> bool:
         response = self.client.get_object(row.account, row.container, row.obj,
-                                          {POLICY: row.policy, 'X-Newest': 'true'}, (2, 404), AS_STORED)
+                                          {POLICY: row.policy, 'X-Newest': 'true'}, (2, 404))
         stamp = _time_of(response)
         if response.status == 404 or stamp < row.stamp:
             response.close()

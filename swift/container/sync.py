@@ -108,7 +108,9 @@ class ContainerSync(Daemon):
         self.here = Here(self.conf.bind_ip, self.conf.bind_port)
         self.connections = connections.Connections()
         path = self.conf.internal_client_conf_path or os.path.join(self.conf.swift_dir, 'internal-client.conf')
-        self.client = InternalClient(path, 'Swift Container Sync', self.conf.request_tries)
+        # manifests are sent as they are stored; links say what they are by their own filter
+        self.client = InternalClient(path, 'Swift Container Sync', self.conf.request_tries,
+                                     without=('copy', 'slo', 'dlo'))
         self.remote = http.Client(timeout=60, connect_timeout=self.conf.conn_timeout, retries=0,
                                   service='The other cluster',
                                   proxy=random.choice(self.conf.sync_proxy) if self.conf.sync_proxy else None)
@@ -219,8 +221,7 @@ class ContainerSync(Daemon):
         return True
 
     def _put(self, info: Item, row: Item, target: Target, stamp: Timestamp) -> bool:
-        # as they are stored: manifests and links, not what they lead to
-        params = {'symlink': 'get', 'multipart-manifest': 'get'}
+        params = {'symlink': 'get'}     # the link, not what it leads to
         headers = {'X-Newest': 'true', 'X-Backend-Storage-Policy-Index': row['storage_policy_index']}
         try:
             source = self.client.get_object(info['account'], info['container'], row['name'], headers, (2, 404), params)

@@ -9,6 +9,7 @@ import urllib.request
 import pytest
 
 from swift.direct import Direct, Refused
+from swift.obj import metadata
 from tests.swift_cluster import Cluster
 
 
@@ -47,7 +48,7 @@ def split_brain(cluster):
     return nodes
 
 
-def stray(cluster, name, body=b'data', method='PUT', when=None):
+def stray(cluster, name, body=b'data', method='PUT', when=None, **more):
     """An object of the container as if it were silver's."""
     direct = Direct()
     part, nodes = cluster.ring('object-1').get_nodes('AUTH_test', 'c', name)
@@ -59,7 +60,8 @@ def stray(cluster, name, body=b'data', method='PUT', when=None):
                 'X-Timestamp': when or at(2), 'X-Backend-Storage-Policy-Index': 1,
                 'Content-Type': 'text/plain', 'X-Object-Meta-Colour': 'red',
                 'X-Container-Host': f'{listing["ip"]}:{listing["port"]}', 'X-Container-Device': listing['device'],
-                'X-Container-Partition': listing_part}).close()
+                'X-Container-Partition': listing_part,
+                **{key.replace('_', '-'): value for key, value in more.items()}}).close()
     direct.close()
 
 
@@ -87,6 +89,21 @@ def test_a_stray_object_is_moved_whole_and_once(cluster):
     assert len(held(cluster, 'objects')) == 3 and not held(cluster, 'objects-1')
     assert settle(cluster)['considered'] == 0
     assert [each['name'] for each in json.loads(ask(cluster, 'GET', '/c?format=json')[1])] == ['o']
+
+
+@pytest.mark.parametrize('more', [
+    {'X_Static_Large_Object': 'True', 'Content_Type': 'video/x;swift_bytes=4', 'X_Object_Sysmeta_Slo_Size': '4'},
+    {'X_Object_Manifest': 'c/parts', 'Content_Type': 'video/x'},
+    {'X_Object_Sysmeta_Symlink_Target': 'c/target', 'Content_Type': 'application/symlink'}])
+def test_manifests_and_links_are_moved_as_they_are(cluster, more):
+    split_brain(cluster)
+    body = json.dumps([{'name': '/c/part', 'bytes': 4, 'hash': 'x'}]).encode()
+    stray(cluster, 'o', body, **more)
+    assert settle(cluster)['moved'] == 1
+    moved = held(cluster, 'objects')
+    assert [path.read_bytes() for path in moved] == [body] * 3
+    kept = metadata.read(str(moved[0]))
+    assert {name: kept[name.replace('_', '-')] for name in more} == more
 
 
 def test_what_a_client_wrote_later_stays(cluster):

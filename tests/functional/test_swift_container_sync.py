@@ -6,6 +6,7 @@ import urllib.request
 
 import pytest
 
+from swift.obj import metadata
 from tests.swift_cluster import AUTHLESS, Cluster
 
 # only an owner may say where a container goes
@@ -69,6 +70,20 @@ def test_objects_and_deletions_come_to_the_other_side(cluster):
     ask(cluster, 'DELETE', '/c/a')
     sync(cluster)
     assert names(cluster, 'copy') == ['b', 'é/x']
+
+
+def test_a_large_object_keeps_its_type(cluster):
+    pair(cluster)
+    ask(cluster, 'PUT', '/c/part', b'data')
+    manifest = json.dumps([{'path': '/c/part', 'size_bytes': 4}]).encode()
+    assert ask(cluster, 'PUT', '/c/whole?multipart-manifest=put', manifest, Content_Type='video/x')[0] == 201
+    ask(cluster, 'PUT', '/c/dynamic', b'', X_Object_Manifest='c/pa', Content_Type='audio/x')
+    sync(cluster)
+    kept = [metadata.read(str(path)) for path in cluster.files('.data')]
+    types = {each['name'].rpartition('/')[2]: each['Content-Type'] for each in kept if '/copy/' in each['name']}
+    assert (types['whole'], types['dynamic']) == ('video/x', 'audio/x')
+    assert {each.get('X-Static-Large-Object') for each in kept if each['name'].endswith('/whole')} == {'True'}
+    assert {each.get('X-Object-Manifest') for each in kept if each['name'].endswith('/dynamic')} == {'c/pa'}
 
 
 def test_a_second_run_finds_nothing_to_do(cluster):
