@@ -41,7 +41,7 @@ OPTIONS = {
                                              'X-Object-Manifest', 'X-Static-Large-Object', 'Cache-Control',
                                              'Content-Language', 'Expires', 'X-Robots-Tag'],
                               'headers that are kept with an object'),
-    'network_chunk_size': Option(confs.positive, 1 << 20, 'bytes that are read from a client at a time'),
+    'network_chunk_size': Option(confs.positive, 65536, 'bytes that are read from a client at a time'),
     'replication_server': Option(confs.boolean, None, 'only replication, or all but that; default: all'),
     'auto_create_account_prefix': Option(confs.text, '.', "of accounts that are the cluster's own"),
     'expiring_objects_account_name': Option(confs.text, 'expiring_objects', "the queue's account, without prefix"),
