@@ -184,6 +184,14 @@ def test_clients_do_not_say_when_a_type_was_set(user):
         assert user.head('/c/typed').headers['Content-Type'] == kind
 
 
+@pytest.mark.parametrize('target', ['/c/o?multipart-manifest=put', '/c/o'])
+def test_a_malformed_body_is_no_servers_error(user, target):
+    with Raw(user.cluster.proxy) as client:
+        client.send(f'PUT /v1/{user.account}{target} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n'
+                    '5\r\nshortzz\r\n'.encode())
+        assert client.answer().code == 400
+
+
 def test_random_requests_are_no_servers_error(user):
     rng = random.Random(7)
     names = ['c', 'o', '', '.', '..', '%00', '%ff', 'é', ' ', '%2F', 'a' * 300, "'", '"', '\\', '*', ';', '?x=1', '#']
