@@ -27,7 +27,7 @@ from tests.swift_processes import ACCOUNT, LOST, ROOT, Client, Ledger, Processes
 pytestmark = [pytest.mark.probe, pytest.mark.timeout(240)]
 
 CLIENTS = 5
-ROUNDS = 8
+ROUNDS = 6
 NUMBERS = itertools.count()
 
 
@@ -155,7 +155,7 @@ def test_a_download_goes_on_when_its_server_is_killed(cluster, ledger):
 
 def test_the_auditor_puts_spoiled_objects_aside_and_the_replicator_brings_them_back(cluster, ledger):
     fill(cluster, ledger, count=6)
-    cluster.sweep(2)        # all hashes are known
+    cluster.sweep()         # all hashes are known
 
     def file(number, name):
         folder = cluster.hash_dir(cluster.primaries(ACCOUNT, ledger.container, name)[number], ledger.container, name)
@@ -199,7 +199,7 @@ def test_a_reader_never_gets_spoiled_bytes_and_what_it_met_is_brought_back(clust
 
 def test_removed_files_partitions_and_databases_come_back(cluster, ledger):
     fill(cluster, ledger)
-    cluster.sweep(2)        # all hashes are known
+    cluster.sweep()         # all hashes are known
     here = cluster.primaries(ACCOUNT, ledger.container, 'first 1')[0]
     shutil.rmtree(cluster.hash_dir(here, ledger.container, 'first 1').parents[1])     # its partition
     database = cluster.databases('container', ledger.container)
