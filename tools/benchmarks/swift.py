@@ -139,8 +139,8 @@ def ring(store: Store, options: argparse.Namespace) -> Iterator[Row]:
         devices = [word for number in range(1000) for word in
                    (f'r1z{number % 10}-10.0.{number // 20}.{number % 20 + 1}:6200/sd{number}', '100')]
         # each finds its own package, wherever this is run from
-        where: dict[str, Any] = {'cwd': folder, 'stdout': subprocess.DEVNULL,
-                                 'env': {**os.environ, **({'PYTHONPATH': str(pair.ROOT)} if store.name == 'ours' else {})}}
+        ours = {'PYTHONPATH': str(pair.ROOT)} if store.name == 'ours' else {}
+        where: dict[str, Any] = {'cwd': folder, 'stdout': subprocess.DEVNULL, 'env': {**os.environ, **ours}}
         for words in (['create', '18', '3', '1'], ['add', *devices]):
             subprocess.run([*builder, *words], check=True, **where)
         begun, before = time.perf_counter(), _children()
