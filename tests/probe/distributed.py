@@ -18,7 +18,18 @@ from pathlib import Path
 
 from strata.db import Database
 from strata.testing import wait
-from tests.probe.embedded import PORTS, ROOT, Client, Settings, answers, provision, row_of_ports, tails, tune
+from tests.probe.embedded import (
+    PORTS,
+    ROOT,
+    SECRETS,
+    Client,
+    Settings,
+    answers,
+    provision,
+    row_of_ports,
+    tails,
+    tune,
+)
 
 #: a lost host is noticed within seconds, but not because the machine is busy
 PACE = {('DEFAULT', 'report_interval'): 1, ('DEFAULT', 'service_down_time'): 8, ('DEFAULT', 'lease_time'): 5,
@@ -38,7 +49,7 @@ class Distributed:
 
     def __init__(self, folder: Path, rabbit_url: str, databases: dict[str, str]) -> None:
         self.folder = folder
-        words = {account: secrets.token_hex(8) for account in ('admin', 'demo', 'glance', 'nova')}
+        words = {account: secrets.token_hex(8) for account in SECRETS}
         self.settings = Settings(str(folder), row_of_ports(len(PORTS)), 'fake', False, words)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.db = Database(databases['nova'])

@@ -26,7 +26,7 @@ if str(ROOT / 'tools') not in sys.path:
 from launcher import configs, provision
 from launcher.cloud import Cloud as Client
 from launcher.cloud import Refused, answers
-from launcher.settings import PORTS, Settings
+from launcher.settings import PORTS, SECRETS, Settings
 from nova.db import hosts, quotas
 from nova.db.operations import Operation
 from nova.db.ports import Address, Port
@@ -76,7 +76,7 @@ class Embedded:
     """The cloud; ``start`` and ``kill`` its daemons, talk to it through ``admin`` and ``member``."""
 
     def __init__(self, folder: Path, tuned: dict[tuple[str, str], object] = TUNED) -> None:
-        words = {account: secrets.token_hex(8) for account in ('admin', 'demo', 'glance', 'nova')}
+        words = {account: secrets.token_hex(8) for account in SECRETS}
         self.settings = Settings(str(folder), row_of_ports(len(PORTS)), 'fake', False, words)
         configs.lay_out(self.settings)
         tune(self.settings.path('etc', 'nova.conf'), tuned)

@@ -11,6 +11,8 @@ from typing import Any
 #: the ports the services are known by
 PORTS = {'identity': 5000, 'registry': 9191, 'image': 9292, 'compute': 8774, 'network': 9696, 'metadata': 8775,
          'object-store': 8080, 'object': 6200, 'container': 6201, 'account': 6202}
+#: whose passwords are made up, and what else must not be known; 'swift_hash' tells where objects are
+SECRETS = ('admin', 'demo', 'glance', 'nova', 'swift', 'swift_hash')
 #: the system user that the daemons run as
 DAEMON_USER = 'onestack'
 
@@ -99,7 +101,7 @@ def settle(data_dir: str, *, port_base: int | None, driver: str | None, server: 
     """The settings for ``up``: what was kept, changed by what is asked for now."""
     kept = load(data_dir)
     words = dict(kept.secrets) if kept else {}
-    for account in ('admin', 'demo', 'glance', 'nova', 'swift', 'swift_hash'):
+    for account in SECRETS:
         words.setdefault(account, secrets.token_urlsafe(18))
     chosen = driver or (kept.driver if kept else ('libvirt' if os.geteuid() == 0 else 'fake'))
     if kept and chosen != kept.driver:
