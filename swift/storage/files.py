@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 import tempfile
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -43,13 +44,14 @@ class Unnamed:
     directory); it is made if need be.  ``tmp``: where the fallback keeps it.
     """
 
-    __slots__ = ('fd', '_path', '_made')
+    __slots__ = ('fd', '_path', '_made', '_tmp')
 
     #: set to ``False`` where O_TMPFILE is known to be missing
     supported = True
 
     def __init__(self, near: str, tmp: str, mode: int = 0o644) -> None:
         self._path: str | None = None
+        self._tmp = tmp
         #: directories that got an entry for us
         self._made: list[str] = []
         if Unnamed.supported:
@@ -90,15 +92,21 @@ class Unnamed:
             os.rename(self._path, target)
             self._path = None
             return
-        while True:
-            try:
-                # a descriptor argument makes this linkat with AT_SYMLINK_FOLLOW, which needs no privilege
-                os.link(f'/proc/self/fd/{self.fd}', target, src_dir_fd=self.fd, dst_dir_fd=self.fd,
-                        follow_symlinks=True)
-                return
-            except FileExistsError:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(target)
+        try:
+            self._named(target)
+        except FileExistsError:
+            self._replace(target)
+
+    def _replace(self, target: str) -> None:
+        """Give it a name elsewhere first: a crash must leave the old file or the new one, not none."""
+        self._path = self._in(self._tmp, lambda: self._named(f'{self._tmp}/{uuid.uuid4().hex}'))
+        os.rename(self._path, target)
+        self._path = None
+
+    def _named(self, path: str) -> str:
+        # a descriptor argument makes this linkat with AT_SYMLINK_FOLLOW, which needs no privilege
+        os.link(f'/proc/self/fd/{self.fd}', path, src_dir_fd=self.fd, dst_dir_fd=self.fd, follow_symlinks=True)
+        return path
 
     def close(self) -> None:
         """Give the descriptor back, and the space if it has got no name.  Safe to call again."""
@@ -142,25 +150,12 @@ def replace(path: str, data: bytes, tmp: str, *, durable: bool = True) -> None:
         write_all(file.fd, data)
         if durable:
             os.fsync(file.fd)
-        # a rename puts the new in the place of the old without a moment in between
-        if os.path.exists(path):
-            fd, named = tempfile.mkstemp(dir=_made(tmp))
-            os.close(fd)
-            file.link(named)
-            os.rename(named, path)
-            changed = [os.path.dirname(path)]
-        else:
-            changed = file.link(path)
+        changed = file.link(path)
         if durable:
             for each in changed:
                 sync_directory(each)
     finally:
         file.close()
-
-
-def _made(path: str) -> str:
-    os.makedirs(path, exist_ok=True)
-    return path
 
 
 def write_all(fd: int, data: bytes | memoryview) -> None:
