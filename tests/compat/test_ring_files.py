@@ -5,10 +5,8 @@ minutes, and is used as operators use it: its commands, and its ``Ring``.
 """
 
 import json
-import os
 import random
 import subprocess
-import sys
 
 import pytest
 
@@ -35,23 +33,10 @@ for path in sys.argv[2:]:
 """
 
 
-@pytest.fixture(scope='module')
-def theirs(tmp_path_factory):
-    """Where the other Swift's programs are; ``SWIFT_2_38`` may name an environment that has it."""
-    home = os.environ.get('SWIFT_2_38')
-    if not home:
-        home = str(tmp_path_factory.mktemp('swift'))
-        subprocess.run([sys.executable, '-m', 'venv', home], check=True)
-        done = subprocess.run([f'{home}/bin/pip', 'install', '-q', 'swift==2.38.*'], capture_output=True, text=True)
-        if done.returncode:
-            pytest.skip(f'Swift 2.38 cannot be installed: {done.stderr[-200:]}')
-    return f'{home}/bin'
-
-
 @pytest.fixture
-def run(theirs, tmp_path):
+def run(swift_2_38, tmp_path):
     def run(*arguments, status=0):
-        done = subprocess.run([f'{theirs}/swift-ring-builder', *arguments], cwd=tmp_path, capture_output=True,
+        done = subprocess.run([f'{swift_2_38}/swift-ring-builder', *arguments], cwd=tmp_path, capture_output=True,
                               text=True, stdin=subprocess.DEVNULL)
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout
@@ -71,13 +56,13 @@ def random_builder(number):
     return builder
 
 
-def test_both_lead_to_the_same_devices_in_the_same_order(theirs, tmp_path):
+def test_both_lead_to_the_same_devices_in_the_same_order(swift_2_38, tmp_path):
     conf = tmp_path / 'swift.conf'
     conf.write_text('[swift-hash]\nswift_hash_path_prefix = pre\nswift_hash_path_suffix = suf\n')
     paths = [str(tmp_path / f'{number}.ring.gz') for number in range(16)]
     for number, path in enumerate(paths):
         files.write_ring(path, random_builder(number).ring_data(), 1 + number // 2 % 2)
-    said = subprocess.run([f'{theirs}/python', '-P', '-c', ASK, str(conf), *paths], cwd=tmp_path, check=True,
+    said = subprocess.run([f'{swift_2_38}/python', '-P', '-c', ASK, str(conf), *paths], cwd=tmp_path, check=True,
                           capture_output=True, text=True).stdout.splitlines()
     for path, line in zip(paths, said, strict=True):
         count, devices, parts = json.loads(line)

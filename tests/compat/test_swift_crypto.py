@@ -6,9 +6,7 @@ that has it.
 
 import base64
 import hashlib
-import os
 import subprocess
-import sys
 import urllib.parse
 from pathlib import Path
 
@@ -38,19 +36,6 @@ exec(open(program).read())
 """
 TEXT = bytes(range(256)) * 1200
 OBJECTS = {'plain': b'hello world', 'empty': b'', 'large/ /é"': TEXT, '/slash': b'x' * 17}
-
-
-@pytest.fixture(scope='module')
-def theirs(tmp_path_factory):
-    """Where the other Swift's programs are."""
-    home = os.environ.get('SWIFT_2_38')
-    if not home:
-        home = str(tmp_path_factory.mktemp('swift'))
-        subprocess.run([sys.executable, '-m', 'venv', home], check=True)
-        done = subprocess.run([f'{home}/bin/pip', 'install', '-q', 'swift==2.38.*'], capture_output=True, text=True)
-        if done.returncode:
-            pytest.skip(f'Swift 2.38 cannot be installed: {done.stderr[-200:]}')
-    return f'{home}/bin'
 
 
 class Both:
@@ -124,8 +109,8 @@ class Both:
 
 
 @pytest.fixture(scope='module')
-def both(theirs, tmp_path_factory):
-    both = Both(theirs, Path(tmp_path_factory.mktemp('both')))
+def both(swift_2_38, tmp_path_factory):
+    both = Both(swift_2_38, Path(tmp_path_factory.mktemp('both')))
     yield both
     both.stop()
 

@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 import os
 import subprocess
-import sys
 
 import pytest
 import requests
@@ -32,19 +31,6 @@ sys.argv = sys.argv[2:]
 runpy.run_path(sys.argv[0], run_name='__main__')
 """
 BIG = bytes(range(251)) * 6000
-
-
-@pytest.fixture(scope='module')
-def theirs(tmp_path_factory):
-    """Where the other Swift's programs are; ``SWIFT_2_38`` may name an environment that has it."""
-    home = os.environ.get('SWIFT_2_38')
-    if not home:
-        home = str(tmp_path_factory.mktemp('swift'))
-        subprocess.run([sys.executable, '-m', 'venv', home], check=True)
-        done = subprocess.run([f'{home}/bin/pip', 'install', '-q', 'swift==2.38.*'], capture_output=True, text=True)
-        if done.returncode:
-            pytest.skip(f'Swift 2.38 cannot be installed: {done.stderr[-200:]}')
-    return f'{home}/bin'
 
 
 class Site:
@@ -119,8 +105,8 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path, theirs):
-    return Site(tmp_path, theirs)
+def site(tmp_path, swift_2_38):
+    return Site(tmp_path, swift_2_38)
 
 
 def ask(method, url, status, data=None, **headers):
