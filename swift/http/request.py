@@ -203,3 +203,12 @@ class Request:
         Close it, or return it to the server which does.
         """
         return Response.of(app, self.environ)
+
+    def status(self, app: Callable[..., Iterable[bytes]]) -> int:
+        """Run an application on this request for its status alone, be it answered or raised."""
+        try:
+            response = self.respond(app)
+        except HttpError as error:
+            return error.status
+        response.drain()
+        return response.status

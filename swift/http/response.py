@@ -89,20 +89,16 @@ class Response:
     @classmethod
     def of(cls, app: Callable[..., Iterable[bytes]], environ: dict[str, Any]) -> 'Response':
         """What an application answers.  Raises what it raises."""
-        said: list[Any] = []
+        return cls.begun(*begin(app, environ), environ)
 
-        def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            said[:] = [status, headers]
-            return lambda data: None
-        body = app(environ, start_response)
-        if not said:    # an application may wait for its first piece
-            stream = iter(body)
-            first = next(stream, b'')
-            body = Stream(chain((first,), stream), getattr(body, 'close', None))
+    @classmethod
+    def begun(cls, status: str, headers: list[tuple[str, str]], body: Iterable[bytes],
+              environ: dict[str, Any]) -> 'Response':
+        """An answer of which ``begin`` told the start."""
         response = cls.__new__(cls)
-        response.status = int(said[0][:3])
+        response.status = int(status[:3])
         response.headers = Headers()
-        for name, value in said[1]:
+        for name, value in headers:
             if name in response.headers:
                 response.headers.add(name, value)
             else:
@@ -234,6 +230,22 @@ class Response:
             self.close()
             return ()
         return self.app_iter
+
+
+def begin(app: Callable[..., Iterable[bytes]],
+          environ: dict[str, Any]) -> tuple[str, list[tuple[str, str]], Iterable[bytes]]:
+    """Run an application until it has said its status line and headers; they, and the body.  Raises what it raises."""
+    said: list[Any] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        said[:] = [status, headers]
+        return lambda data: None
+    body = app(environ, start_response)
+    if not said:    # an application may wait for its first piece
+        stream = iter(body)
+        first = next(stream, b'')
+        body = Stream(chain((first,), stream), getattr(body, 'close', None))
+    return said[0], said[1], body
 
 
 class Stream:

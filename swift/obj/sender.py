@@ -99,17 +99,13 @@ class Partition:
 
     def differing(self, peer: Node, ours: dict[str, str]) -> list[str]:
         """Suffixes of ours that the peer has otherwise, or not at all; nothing old is believed."""
-        suspects = [suffix for suffix, digest in ours.items() if self._remote(peer).get(suffix) != digest]
+        known = self.remote_hashes(peer)
+        suspects = [suffix for suffix, digest in ours.items() if known.get(suffix) != digest]
         if not suspects:
             return []
         _, fresh = self.hashes(suspects)
         theirs = self.remote_hashes(peer, suspects)
         return [suffix for suffix in suspects if suffix in fresh and theirs.get(suffix) != fresh[suffix]]
-
-    def _remote(self, peer: Node) -> dict[str, str]:
-        if getattr(self, '_seen', (None,))[0] is not peer:
-            self._seen = (peer, self.remote_hashes(peer))
-        return self._seen[1]
 
     def bring(self, peer: Node, states: States) -> bool:
         """Give the peer all of these files that it wants; whether it has them now."""

@@ -121,12 +121,7 @@ class Deleter:
     def _ask(self, path: str) -> int:
         request = make_subrequest(self._request.environ, method='DELETE', path=path, agent=self._agent,
                                   source=self._source)
-        try:
-            response = request.respond(self._app)
-        except HttpError as error:
-            return error.status
-        response.drain()
-        return response.status
+        return request.status(self._app)
 
     def _note(self, target: Target, line: str) -> None:
         status = int(line[:3])

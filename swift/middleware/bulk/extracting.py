@@ -127,12 +127,7 @@ class Extractor:
             request.environ['wsgi.input'] = data
         elif method == 'PUT':
             request.environ['CONTENT_LENGTH'] = '0'
-        try:
-            response = request.respond(self._app)
-        except HttpError as error:
-            return error.status
-        response.drain()
-        return response.status
+        return request.status(self._app)
 
     def _note(self, quoted: str, status: int) -> None:
         self.errors.append((quoted, status_line(status)))
