@@ -54,12 +54,12 @@ def get(who):
 
 class TestCloudsYaml:
     def test_it_is_made_readable_by_its_owner_only(self, cloud, who):
-        path, rc = clientfiles.write_all(cloud, who)
-        assert path == clouds_yaml(who)
-        for each in (path, rc):
+        written = clientfiles.write_all(cloud, who)
+        assert written.clouds == clouds_yaml(who)
+        for each in (written.clouds, written.openrc):
             assert stat.S_IMODE(os.stat(each).st_mode) == 0o600
             assert os.stat(each).st_uid == who.uid
-        assert stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o700
+        assert stat.S_IMODE(os.stat(os.path.dirname(written.clouds)).st_mode) == 0o700
 
     def test_a_member_and_an_administrator_are_in_it(self, cloud, who):
         clientfiles.write_all(cloud, who)
@@ -85,7 +85,7 @@ class TestCloudsYaml:
         assert set(yaml.safe_load(get(who))['clouds']) == {'work', 'onestack', 'onestack-admin'}
         kept = [line for line in get(who).splitlines() if line in mine.splitlines()]
         assert kept == mine.splitlines()
-        clientfiles.remove(who)
+        clientfiles.remove(cloud, who)
         assert get(who) == mine
 
     def test_clouds_on_one_line_are_kept_too(self, cloud, who):
@@ -113,16 +113,41 @@ class TestCloudsYaml:
         clientfiles.write_all(settings.Settings(cloud.data_dir, 22000, 'fake', True, cloud.secrets), who)
         assert yaml.safe_load(get(who))['clouds']['onestack']['auth']['auth_url'] == 'http://127.0.0.1:22000/v3'
 
+    def test_clouds_of_one_host_have_entries_and_openrc_of_their_own(self, cloud, who, tmp_path):
+        put(who, MINE)
+        clientfiles.write_all(cloud, who)
+        alone = get(who)
+        other = Settings(str(tmp_path / 'class room'), 31000, 'fake', True, {'admin': 'x', 'demo': 'y'})
+        written = clientfiles.write_all(other, who)
+        assert (written.member, written.admin) == ('onestack-class-room', 'onestack-class-room-admin')
+        assert os.path.basename(written.openrc) == 'openrc-class-room'
+        urls = {name: entry['auth']['auth_url'] for name, entry in yaml.safe_load(get(who))['clouds'].items()}
+        assert urls['onestack'] == urls['onestack-admin'] == 'http://127.0.0.1:21000/v3'
+        assert urls[written.member] == urls[written.admin] == 'http://127.0.0.1:31000/v3'
+        assert set(MINE.splitlines()) <= set(get(who).splitlines())
+        clientfiles.remove(other, who)
+        assert get(who) == alone
+        assert not os.path.exists(written.openrc)
+        clientfiles.write_all(other, who)
+        clientfiles.remove(cloud, who)
+        assert clientfiles.write_all(other, who).member == written.member, 'a name that is in use stays'
+
+    def test_an_entry_of_the_person_s_own_is_not_ours(self, cloud, who):
+        put(who, 'clouds:\n  onestack:\n    auth: {auth_url: "http://elsewhere/v3", username: me}\n')
+        assert clientfiles.write_all(cloud, who).member == 'onestack-data'
+        clientfiles.remove(cloud, who)
+        assert yaml.safe_load(get(who))['clouds']['onestack']['auth']['username'] == 'me'
+
     def test_removing_takes_out_ours_and_nothing_else(self, cloud, who):
         put(who, MINE)
         clientfiles.write_all(cloud, who)
-        clientfiles.remove(who)
+        clientfiles.remove(cloud, who)
         assert yaml.safe_load(get(who)) == yaml.safe_load(MINE)
         assert not os.path.exists(os.path.join(os.path.dirname(clouds_yaml(who)), 'openrc'))
 
     def test_a_file_that_held_only_ours_goes(self, cloud, who):
         clientfiles.write_all(cloud, who)
-        clientfiles.remove(who)
+        clientfiles.remove(cloud, who)
         assert not os.path.exists(clouds_yaml(who))
 
     def test_an_openrc_of_somebody_else_stays(self, who):
@@ -130,7 +155,7 @@ class TestCloudsYaml:
         rc = os.path.join(os.path.dirname(clouds_yaml(who)), 'openrc')
         with open(rc, 'w', encoding='utf-8') as file:
             file.write('export OS_CLOUD=work\n')
-        clientfiles.remove(who)
+        clientfiles.remove(cloud, who)
         assert os.path.exists(rc)
 
     @pytest.mark.parametrize('broken', [
@@ -155,7 +180,7 @@ class TestCloudsYaml:
 class TestOpenrc:
     @pytest.mark.parametrize('words, user, password', [('', 'demo', 'd e m o'), ('admin', 'admin', "a'd$min")])
     def test_a_shell_reads_it(self, cloud, who, words, user, password):
-        _, rc = clientfiles.write_all(cloud, who)
+        rc = clientfiles.write_all(cloud, who).openrc
         said = subprocess.run(
             ['bash', '-c', f'. {rc} {words}; printf "%s\\n" "$OS_USERNAME" "$OS_PROJECT_NAME" "$OS_PASSWORD" '
                            '"$OS_AUTH_URL"'],
@@ -199,7 +224,9 @@ class TestSettings:
             options = configs.glance(up(word))['glance_store']
             assert (options['default_store'], options['stores']) == (word, 'file, swift')
 
-    def test_guests_have_names_of_their_own_but_keep_those_they_have(self, cloud, tmp_path):
+    def test_guests_have_names_of_their_own_but_keep_those_they_have(self, cloud, tmp_path, monkeypatch):
+        # a host may have a cloud in the usual place already
+        monkeypatch.setattr(settings, 'default_data_dir', lambda: str(tmp_path / 'usual'))
         def names(where):
             made = settings.settle(where, port_base=None, driver='fake', server=True)
             return made.instance_names, configs.nova(made)['DEFAULT']['instance_name_template']

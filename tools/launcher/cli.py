@@ -248,7 +248,7 @@ def reset(options: argparse.Namespace) -> int:
                 host.reset_networks(settings)
         host.give_back(settings)
         with progress.step('Removing files'):
-            clientfiles.remove(person())
+            clientfiles.remove(settings, person())
             shutil.rmtree(settings.data_dir, ignore_errors=True)
     return 0
 

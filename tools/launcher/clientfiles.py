@@ -1,6 +1,8 @@
 """clouds.yaml and openrc, in the home of the person who called us, merged with what is there."""
 
 import contextlib
+import dataclasses
+import glob
 import os
 import re
 import shlex
@@ -10,10 +12,22 @@ import yaml
 
 from launcher.settings import Person, Settings, Trouble, write
 
-CLOUD, ADMIN = 'onestack', 'onestack-admin'
+#: what our first cloud on a host is called; others have more behind it
+CLOUD = 'onestack'
 MARK = '# written by onestack'
-#: around our entries in clouds.yaml
+#: around the entries of each cloud of ours in clouds.yaml
 BEGIN, END = '# onestack wrote this', '# up to here'
+_BLOCK = re.compile(rf'^ *{re.escape(BEGIN)}\n.*?^ *{re.escape(END)}\n', re.MULTILINE | re.DOTALL)
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """Where the entries are: the paths of clouds.yaml and openrc, the member's cloud and the administrator's."""
+
+    clouds: str
+    openrc: str
+    member: str
+    admin: str
 
 
 def _auth(settings: Settings, user: str, project: str) -> dict[str, str]:
@@ -21,24 +35,57 @@ def _auth(settings: Settings, user: str, project: str) -> dict[str, str]:
             'project_name': project, 'user_domain_name': 'Default', 'project_domain_name': 'Default'}
 
 
-def clouds(settings: Settings) -> dict[str, dict[str, object]]:
+def clouds(settings: Settings, name: str = CLOUD) -> dict[str, dict[str, object]]:
     """Our entries of clouds.yaml: a member of the project demo, and the administrator."""
     return {name: {'auth': _auth(settings, user, user), 'region_name': 'RegionOne', 'identity_api_version': '3',
                    'interface': 'public'}
-            for name, user in ((CLOUD, 'demo'), (ADMIN, 'admin'))}
+            for name, user in ((name, 'demo'), (f'{name}-admin', 'admin'))}
 
 
-def write_all(settings: Settings, who: Person) -> tuple[str, str]:
-    """Write both files, owned by the person; returns their paths."""
+def _is_of(settings: Settings, name: str, entry: object) -> bool:
+    """Whether an entry is one that this cloud wrote: it has a password of it, or its address."""
+    auth = entry.get('auth') if isinstance(entry, dict) else None
+    if not name.startswith(CLOUD) or not isinstance(auth, dict) or auth.get('username') not in ('demo', 'admin'):
+        return False
+    return (auth.get('password') == settings.secrets[auth['username']]
+            or auth.get('auth_url') == settings.url('identity', '/v3'))
+
+
+def _name(settings: Settings, all_entries: dict[str, Any]) -> str:
+    """What this cloud is called: as before, or what no other has for a name."""
+    ours = {name for name, entry in all_entries.items() if _is_of(settings, name, entry)}
+    before = [name for name in ours if f'{name}-admin' in ours]
+    if before:
+        return min(before)
+    folder = re.sub(r'[^A-Za-z0-9.]+', '-', os.path.basename(settings.data_dir)).strip('-') or 'cloud'
+    others = set(all_entries) - ours
+    for name in (CLOUD, f'{CLOUD}-{folder}'):
+        if not {name, f'{name}-admin'} & others:
+            return name
+    return f'{CLOUD}-{folder}-{settings.port("identity")}'
+
+
+def write_all(settings: Settings, who: Person) -> Written:
+    """Write both files, owned by the person; the entries of other clouds stay."""
     folder = os.path.join(who.home, '.config', 'openstack')
     _make(folder, who)
     path, text = os.path.join(folder, 'clouds.yaml'), _read(os.path.join(folder, 'clouds.yaml'))
-    changed = merged(text, clouds(settings), path)
+    document = _parsed(path, text)
+    name = _name(settings, document.get('clouds') or {})
+    entries = clouds(settings, name)
+    document['clouds'] = {**_others(settings, document), **entries}
+    changed = _edited(_inserted(_cut(text, settings), entries), document)
     if changed != text:
         write(_target(path, who), changed, mode=0o600, owner=(who.uid, who.gid))
-    rc = os.path.join(folder, 'openrc')
+    rc = os.path.join(folder, f'openrc{name.removeprefix(CLOUD)}')
     write(rc, openrc(settings), mode=0o600, owner=(who.uid, who.gid))
-    return path, rc
+    return Written(path, rc, *entries)
+
+
+def _others(settings: Settings, document: dict[str, Any]) -> dict[str, Any]:
+    """The entries that are not this cloud's."""
+    return {name: entry for name, entry in (document.get('clouds') or {}).items()
+            if not _is_of(settings, name, entry)}
 
 
 def _target(path: str, who: Person) -> str:
@@ -47,29 +94,22 @@ def _target(path: str, who: Person) -> str:
     return real if os.path.exists(real) and os.stat(real).st_uid == who.uid else path
 
 
-def remove(who: Person) -> None:
-    """Take our entries out again; a file that held nothing else goes."""
+def remove(settings: Settings, who: Person) -> None:
+    """Take this cloud's entries out again; a file that held nothing else goes."""
     folder = os.path.join(who.home, '.config', 'openstack')
-    path, rc = os.path.join(folder, 'clouds.yaml'), os.path.join(folder, 'openrc')
-    if os.path.exists(rc) and MARK in _read(rc):
-        os.unlink(rc)
+    for rc in glob.glob(os.path.join(glob.escape(folder), 'openrc*')):
+        if MARK in (said := _read(rc)) and f'OS_AUTH_URL={settings.url("identity", "/v3")}\n' in said:
+            os.unlink(rc)
+    path = os.path.join(folder, 'clouds.yaml')
     text = _read(path)
     if not text:
         return
     document = _parsed(path, text)
-    document['clouds'] = {name: entry for name, entry in (document.get('clouds') or {}).items()
-                          if name not in (CLOUD, ADMIN)}
+    document['clouds'] = _others(settings, document)
     if not document['clouds'] and set(document) <= {'clouds'}:
         os.unlink(path)
     else:
-        write(_target(path, who), _edited(_cut(text), document), mode=0o600, owner=(who.uid, who.gid))
-
-
-def merged(text: str, entries: dict[str, dict[str, object]], path: str = 'clouds.yaml') -> str:
-    """The text of clouds.yaml with our entries put in and everything else kept, comments too where that can be."""
-    document = _parsed(path, text)
-    document['clouds'] = {**(document.get('clouds') or {}), **entries}
-    return _edited(_inserted(_cut(text), entries), document)
+        write(_target(path, who), _edited(_cut(text, settings), document), mode=0o600, owner=(who.uid, who.gid))
 
 
 def _edited(text: str, document: dict[str, Any]) -> str:
@@ -81,9 +121,16 @@ def _edited(text: str, document: dict[str, Any]) -> str:
     return yaml.safe_dump(document, sort_keys=False)
 
 
-def _cut(text: str) -> str:
-    """The text without the lines between our marks."""
-    return re.sub(rf'^ *{re.escape(BEGIN)}\n.*?^ *{re.escape(END)}\n', '', text, flags=re.MULTILINE | re.DOTALL)
+def _cut(text: str, settings: Settings) -> str:
+    """The text without the lines between marks that hold this cloud's entries."""
+    def kept(block: re.Match[str]) -> str:
+        try:
+            entries = yaml.safe_load(block[0])
+        except yaml.YAMLError:
+            return block[0]
+        ours = isinstance(entries, dict) and any(_is_of(settings, *each) for each in entries.items())
+        return '' if ours else block[0]
+    return _BLOCK.sub(kept, text)
 
 
 def _inserted(text: str, entries: dict[str, dict[str, object]]) -> str:

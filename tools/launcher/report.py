@@ -25,16 +25,17 @@ class First:
     key: str
 
 
-def summary(settings: Settings, files: tuple[str, str], server: First | None, progress: Progress) -> None:
+def summary(settings: Settings, files: clientfiles.Written, server: First | None, progress: Progress) -> None:
     """How to use what is up now."""
     print(f'\nThe cloud is up ({progress.total:.1f} s).\n')
     for name, service, path in (('identity', 'identity', '/v3'), ('image', 'image', ''),
                                 ('compute', 'compute', '/v2.1'), ('network', 'network', ''),
                                 ('object-store', 'object-store', '/v1')):
-        print(f'  {name:9} {settings.url(service, path)}')
-    print(f'\n  clouds.yaml  {files[0]}   (clouds {clientfiles.CLOUD} and {clientfiles.ADMIN})')
-    print(f'  openrc       {files[1]}   (". openrc" or ". openrc admin")')
-    print(f'\n  try          openstack --os-cloud {clientfiles.CLOUD} server list')
+        print(f'  {name:12} {settings.url(service, path)}')
+    rc = os.path.basename(files.openrc)
+    print(f'\n  clouds.yaml  {files.clouds}   (clouds {files.member} and {files.admin})')
+    print(f'  openrc       {files.openrc}   (". {rc}" or ". {rc} admin")')
+    print(f'\n  try          openstack --os-cloud {files.member} server list')
     if server and settings.fake:
         print(f'  server       {server.name}, floating IP {server.address} (the fake driver: nothing listens there)')
     elif server:
