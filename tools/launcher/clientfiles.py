@@ -57,12 +57,12 @@ def _name(settings: Settings, all_entries: dict[str, Any]) -> str:
     before = [name for name in ours if f'{name}-admin' in ours]
     if before:
         return min(before)
-    folder = re.sub(r'[^A-Za-z0-9.]+', '-', os.path.basename(settings.data_dir)).strip('-') or 'cloud'
+    folder = re.sub(r'[^A-Za-z0-9.]+', '-', os.path.basename(settings.data_dir)).strip('-')
     others = set(all_entries) - ours
     for name in (CLOUD, f'{CLOUD}-{folder}'):
-        if not {name, f'{name}-admin'} & others:
+        if name not in (f'{CLOUD}-', f'{CLOUD}-{CLOUD}') and not {name, f'{name}-admin'} & others:
             return name
-    return f'{CLOUD}-{folder}-{settings.port("identity")}'
+    return f'{CLOUD}-{settings.port("identity")}'
 
 
 def write_all(settings: Settings, who: Person) -> Written:
