@@ -3,9 +3,8 @@
 from typing import Any
 
 from glance.api import app as images
-from strata.rest import PUBLIC, Application, Request, Response
+from strata.rest import PUBLIC, Application, Request, Response, openapi
 from strata.rest.fault import page
-from strata.rest.openapi import document
 
 app = Application('image-versions', fault=page)
 
@@ -31,7 +30,4 @@ def versions(req: Request) -> dict[str, Any]:
     return _document(req)
 
 
-@app.get('/openapi.json', allow=PUBLIC)
-def openapi(req: Request) -> dict[str, Any]:
-    """The Image API v2 as an OpenAPI document."""
-    return document(images, req.host_url + '/v2')
+openapi.serve(app, images, '/v2')

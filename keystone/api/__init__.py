@@ -1,10 +1,9 @@
 """The Identity API, v3: a file per resource."""
 
 from strata.policy import Rule
-from strata.rest import Application, fault, openapi
+from strata.rest import Application, fault
 
 app = Application('identity', fault=fault.identity)
-openapi.serve(app)
 
 # wiring only: importing the modules declares their routes
 from keystone.api import (  # noqa: E402

@@ -3,7 +3,7 @@
 from typing import Any
 
 from keystone.api import app
-from strata.rest import PUBLIC, Application, Request, Response, fault
+from strata.rest import PUBLIC, Application, Request, Response, fault, openapi
 
 LATEST = 'v3.14'
 root = Application('identity versions', fault=fault.identity)
@@ -26,3 +26,6 @@ def index(req: Request) -> Response:
 def show(req: Request) -> Response:
     """This version."""
     return Response(200, {'version': _v3(req.url('/'))}, headers={'Vary': 'X-Auth-Token'})
+
+
+openapi.serve(root, app, '/v3')

@@ -9,12 +9,12 @@ from strata.rest.request import Request
 from strata.rest.versions import NEWEST, OLDEST, Version, dotted
 
 
-def serve(app: Application, path: str = '/openapi.json') -> None:
-    """Give the application its own description, at ``path``."""
-    @app.get(path, allow=PUBLIC)
+def serve(root: Application, described: Application, mount: str) -> None:
+    """Give ``/openapi.json`` to the application at an API's root: the description of the one mounted at ``mount``."""
+    @root.get('/openapi.json', allow=PUBLIC)
     def openapi(req: Request) -> dict[str, Any]:
-        """This document."""
-        return document(app, req.application_url)
+        """The API as an OpenAPI document."""
+        return document(described, req.application_url + mount)
 
 
 def document(app: Application, url: str) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class Cloud:
                 headers: dict[str, str] | None = None) -> Answer:
         """One request as somebody; paths are below ``/v2.0`` unless they begin so."""
         path, _, query = path.partition('?')
-        path = path if path == '/' or path.startswith('/v2.0') else '/v2.0' + path
+        path = path if path in ('/', '/openapi.json') or path.startswith('/v2.0') else '/v2.0' + path
         environ: dict[str, Any] = {
             'REQUEST_METHOD': method, 'SCRIPT_NAME': '', 'PATH_INFO': path, 'QUERY_STRING': query,
             'SERVER_NAME': 'cloud', 'SERVER_PORT': '9696', 'HTTP_HOST': 'cloud:9696',

@@ -73,7 +73,9 @@ def test_every_answer_names_the_request_in_both_headers(cloud):
 def test_without_a_token_only_the_documents_answer(cloud):
     assert cloud.call('GET', '/flavors', who='').status == 401
     assert cloud.call('POST', '/servers', {}, who='').status == 401
-    assert cloud.call('GET', '/openapi.json', who='').status == 200
+    described = cloud.call('GET', '/openapi.json', who='', prefix='').json
+    assert described['servers'][0]['url'].endswith('/v2.1')
+    assert set(described['paths']['/servers/{id}']) == {'get', 'put', 'delete'}
 
 
 def test_routes_that_are_not_built_are_404_and_methods_405(cloud):

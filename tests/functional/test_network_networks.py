@@ -40,6 +40,9 @@ def test_only_v2_0_is_offered_and_it_lists_its_resources(cloud):
     assert cloud.request(None, 'GET', '/v2.0/').status == 401
     resources = cloud.ask(cloud.alice, 'GET', '/v2.0/')['resources']
     assert {'network', 'subnet', 'port'} <= {each['name'] for each in resources}
+    described = cloud.request(None, 'GET', '/openapi.json').json
+    assert described['servers'] == [{'url': 'http://cloud:9696/v2.0'}]
+    assert set(described['paths']['/networks/{id}']) == {'get', 'put', 'delete'}
 
 
 def test_a_network_shows_what_is_published_and_the_segment_only_to_the_admin(cloud):

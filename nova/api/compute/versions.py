@@ -42,4 +42,4 @@ def one_version(req: Request) -> dict[str, Any]:
     return {'version': {**entry, 'media-types': [{'base': 'application/json', 'type': kind}]}}
 
 
-openapi.serve(app)
+openapi.serve(root, app, '/v2.1')

@@ -4,7 +4,7 @@ from typing import Any
 
 from nova.api.network import app, versions_app
 from nova.api.network.policy import ANY_READER, Rule
-from strata.rest import PUBLIC, Request
+from strata.rest import PUBLIC, Request, openapi
 
 RESOURCES = {'network': 'networks', 'subnet': 'subnets', 'port': 'ports', 'router': 'routers',
              'floatingip': 'floatingips', 'security_group': 'security-groups',
@@ -27,3 +27,6 @@ def resources(req: Request) -> dict[str, Any]:
     return {'resources': [{'name': name, 'collection': path.replace('-', '_'),
                            'links': [{'rel': 'self', 'href': req.url('/' + path)}]}
                           for name, path in RESOURCES.items()]}
+
+
+openapi.serve(versions_app, app, '/v2.0')
