@@ -25,8 +25,8 @@ def methods(wiring: Wiring) -> list[str]:
     return [name for name in METHODS if name in wiring.conf.enabled_import_methods]
 
 
-def start(wiring: Wiring, context: Context, image: Image, method: str) -> None:
-    """Begin an import and return; the image's status tells how it goes on.
+def start(wiring: Wiring, context: Context, image: Image, method: str, store: str | None = None) -> None:
+    """Begin an import into ``store`` (or the default one) and return; the image's status tells how it goes on.
 
     Raises ``errors.Invalid`` for a method not on offer and ``errors.Conflict``
     if there is no staged data.
@@ -38,7 +38,7 @@ def start(wiring: Wiring, context: Context, image: Image, method: str) -> None:
                               '{status}.', method=method, status=image.status)
     uploads.writable(image)
     staged = wiring.registry.staged(context, image.id)
-    attempt = uploads.begin(wiring, context, image.id, 'data', staged.size)
+    attempt = uploads.begin(wiring, context, image.id, 'data', staged.size, store)
     green.spawn(_run, attempt, image, staged)
 
 
@@ -48,7 +48,7 @@ def _run(attempt: Attempt, image: Image, staged: Blob) -> None:
         with uploads.guarded(attempt):
             try:
                 chunks = wiring.stores[staged.store].read(staged.id)
-                values = uploads.pour(attempt, wiring.store, image, chunks, staged.size)
+                values = uploads.pour(attempt, image, chunks, staged.size)
                 wiring.registry.finish(attempt.context, attempt.blob.id, size=values.pop('size'),
                                        values=values)
             except (errors.UnsupportedMedia, errors.TooLarge, errors.Invalid, errors.NotFound):

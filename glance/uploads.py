@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from glance import sweep
 from glance.formats import Inspection
 from glance.registry.interface import Blob, Image
-from glance.stores.interface import CHUNK, Store
+from glance.stores.interface import CHUNK
 from glance.wiring import Wiring
 from strata import errors, green
 from strata.context import Context
@@ -118,9 +118,10 @@ class Attempt:
                 LOG.warning('upload %s: the lease could not be renewed: %s', self.blob.id, error)
 
 
-def begin(wiring: Wiring, context: Context, id: str, purpose: str, size: int | None) -> Attempt:
+def begin(wiring: Wiring, context: Context, id: str, purpose: str, size: int | None,
+          store: str | None = None) -> Attempt:
     """Start an attempt; ``errors.Conflict`` if the image's state forbids it.  ``guarded`` goes with it."""
-    blob = wiring.registry.begin(context, id, store=wiring.conf.glance_store.default_store, purpose=purpose,
+    blob = wiring.registry.begin(context, id, store=store or wiring.conf.glance_store.default_store, purpose=purpose,
                                  lease=wiring.conf.upload_lease, size=size)
     return Attempt(wiring, context, blob)
 
@@ -160,8 +161,7 @@ def writable(image: Image) -> None:
         raise errors.Invalid(f'Properties {", ".join(missing)} must be set prior to saving data.')
 
 
-def pour(attempt: Attempt, store: Store, image: Image, chunks: Iterable[bytes],
-          announced: int | None) -> dict[str, Any]:
+def pour(attempt: Attempt, image: Image, chunks: Iterable[bytes], announced: int | None) -> dict[str, Any]:
     """Store the data of an image and say what it turned out to be."""
     conf = attempt.wiring.conf
     digest = _Digest()
@@ -176,7 +176,7 @@ def pour(attempt: Attempt, store: Store, image: Image, chunks: Iterable[bytes],
             raise WrongSize(given=digest.size, said=announced)
         stored['virtual_size'] = inspection.verdict()
 
-    store.write(attempt.blob.id, judged())
+    attempt.wiring.stores[attempt.blob.store].write(attempt.blob.id, judged())
     return {**stored, **digest.values(), 'size': digest.size}
 
 
@@ -186,18 +186,19 @@ def _early(conf: Any, announced: int | None) -> None:
 
 
 def upload(wiring: Wiring, context: Context, image: Image, stream: Stream, *,
-           size: int | None = None) -> Image:
+           size: int | None = None, store: str | None = None) -> Image:
     """Take an image's data; it is active and durable when this returns.
 
-    ``size`` in bytes is what the client announced, if it did.  The image is
+    ``size`` in bytes is what the client announced, if it did; ``store``: where
+    the data goes, if not to the default one.  The image is
     queued again if anything goes wrong: ``formats.Mismatch``, ``WrongSize``,
     ``errors.TooLarge``, ``Interrupted``, a client that goes away.
     """
     writable(image)
     _early(wiring.conf, size)
-    attempt = begin(wiring, context, image.id, 'data', size)
+    attempt = begin(wiring, context, image.id, 'data', size, store)
     with guarded(attempt):
-        values = pour(attempt, wiring.store, image, chunks_of(stream), size)
+        values = pour(attempt, image, chunks_of(stream), size)
         return wiring.registry.finish(context, attempt.blob.id, size=values.pop('size'), values=values)
 
 

@@ -305,6 +305,33 @@ def test_an_image_goes_in_and_out_through_the_api(object_store, tmp_path, names)
     assert set(names()) == before
 
 
+def test_data_goes_to_the_store_that_is_asked_for_and_never_to_a_guess(object_store, tmp_path, names):
+    options = {**object_store.glance, 'glance_store__stores': 'file,swift', 'glance_store__default_store': 'file'}
+    cloud = Cloud(tmp_path / 'glance', **options)
+    before = set(names())
+
+    def imported(**where):
+        id = cloud.create()['id']
+        assert cloud.request(cloud.alice, 'PUT', f'/v2/images/{id}/stage', b'staged').status == 204
+        return id, cloud.request(cloud.alice, 'POST', f'/v2/images/{id}/import',
+                                 {'method': {'name': 'glance-direct'}, **where})
+    first = cloud.create()['id']
+    assert cloud.upload(first, b'sent', **{'X-Image-Meta-Store': 'swift'}).status == 204
+    second, answer = imported(stores=['swift'])
+    assert answer.status == 202
+    wait.until(lambda: cloud.show(second)['status'] == 'active')
+    assert [cloud.show(id)['stores'] for id in (first, second)] == ['swift', 'swift']
+    assert [cloud.get(f'/v2/images/{id}/file').body for id in (first, second)] == [b'sent', b'staged']
+    assert cloud.active()['stores'] == 'file' and len(set(names()) - before) == 2
+    third = cloud.create()['id']
+    refused = cloud.upload(third, b'sent', **{'X-Image-Meta-Store': 'tape'})
+    assert refused.status == 400 and b'X-Image-Meta-Store' in refused.body
+    for where, status in (({'stores': ['tape']}, 409), ({'stores': ['file', 'swift']}, 400),
+                          ({'all_stores': True}, 400)):
+        id, answer = imported(**where)
+        assert answer.status == status and cloud.show(id)['status'] == 'uploading', where
+
+
 def test_an_upload_that_loses_the_object_store_can_be_swept_when_it_is_back(object_store, build, names):
     store, key = build(), clock.new_uuid()
     nodes = object_store.cluster.nodes

@@ -39,7 +39,10 @@ def upload(req: Request, id: str) -> None:
     """Give an image its data."""
     stream = _octets(req)
     image = policy.loaded(req, id)
-    uploads.upload(req.wiring, req.context, image, stream, size=_announced(req))
+    store = req.header('X-Image-Meta-Store')
+    if store and store not in req.wiring.stores:
+        raise errors.Invalid('X-Image-Meta-Store: there is no store {store}.', store=repr(store[:80]))
+    uploads.upload(req.wiring, req.context, image, stream, size=_announced(req), store=store or None)
 
 
 @app.put('/images/{id}/stage', allow=policy.UPLOAD, late=True, status=204)

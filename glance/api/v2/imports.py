@@ -19,9 +19,17 @@ def create(req: Request, id: str, body: dict[str, object]) -> None:
     image = policy.loaded(req, id)
     method = body['method']
     assert isinstance(method, dict)
-    stores = body.get('stores') or []
+    imports.start(req.wiring, req.context, image, method['name'], _store(req, body))
+
+
+def _store(req: Request, body: dict[str, object]) -> str | None:
+    """The store that is asked for; ``errors.Invalid`` for several, ``errors.Conflict`` for one that is not there."""
+    stores = list(req.wiring.stores) if body.get('all_stores') else body.get('stores') or []
     assert isinstance(stores, list)
     for store in stores:
         if store not in req.wiring.stores:
             raise errors.Conflict('Store for image not found: {store}', store=store)
-    imports.start(req.wiring, req.context, image, method['name'])
+    if len(set(stores)) > 1:
+        raise errors.Invalid('{name}: an image is kept in one store here, not in {count}.',
+                             name='all_stores' if body.get('all_stores') else 'stores', count=len(set(stores)))
+    return stores[0] if stores else None
