@@ -54,7 +54,9 @@ def sections(settings: Settings, cloud: Cloud, workspace: str) -> Sections:
                     'min_compute_nodes': 1},
         'compute-feature-enabled': {**dict.fromkeys(ABSENT, False), 'hostname_fqdn_sanitization': True,
                                     'metadata_service': not settings.fake},
-        'validation': {'run_validation': False},
+        # by emulation a guest takes its time
+        'validation': {'run_validation': not settings.fake, 'connect_method': 'floating', 'image_ssh_user': 'root',
+                       'image_alt_ssh_user': 'root', 'ssh_timeout': 240, 'ping_timeout': 240},
         'network': {'public_network_id': public['id'], 'floating_network_name': 'public',
                     'project_network_cidr': '10.100.0.0/16', 'project_network_mask_bits': 28},
         'network-feature-enabled': {'api_extensions': ','.join(aliases), 'ipv6_subnet_attributes': True,
