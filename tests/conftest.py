@@ -4,6 +4,8 @@ from strata import green
 
 green.patch()      # first of all, as in every daemon
 
+import gc
+
 import pytest
 import pytest_timeout
 
@@ -29,3 +31,9 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.parent.name in ('functional', 'security') and 'swift' in item.path.name:
             item.add_marker('cluster')
+
+
+def pytest_collection_finish():
+    """Keep the garbage collector from walking through all modules and tests again and again."""
+    gc.collect()
+    gc.freeze()
