@@ -17,6 +17,7 @@ from strata import errors, green, rpc
 from strata.policy import Policy
 from strata.service import Service
 from strata.testing import wait
+from strata.testing.databases import make_tables
 from tests.stock import CALLER, FLAVOR, IMAGE, Images
 
 
@@ -32,7 +33,7 @@ def cloud(open_database, tmp_path):
                             compute__fake_ram_mb=2000, compute__reserved_host_memory_mb=0, **overrides)
         return Wiring(conf, open_database(), bus, Policy([]), images=Images())
     first = wiring('node1')
-    first.db.create_all(tables.METADATA)
+    make_tables(first.db, tables.METADATA)
     service = Service('nova', first.conf)
     started.append(service)
     parts.add_compute(service, first)

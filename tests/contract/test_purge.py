@@ -8,6 +8,7 @@ from nova.db.passwords import ServerPassword
 from nova.db.servers import Server, ServerTag
 from strata import clock
 from strata.journal import SUCCESS
+from strata.testing.databases import make_tables
 
 NOW = clock.CLOCK.now()
 
@@ -26,7 +27,7 @@ def server(tx, number, *, deleted=True, ended=NOW, finished=True):
 
 def test_what_may_go_is_found_a_page_at_a_time_and_removed(open_database):
     database = open_database()
-    database.create_all(tables.METADATA)
+    make_tables(database, tables.METADATA)
     with database.transaction() as tx:
         for number in range(5):
             server(tx, number)

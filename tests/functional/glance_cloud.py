@@ -15,6 +15,7 @@ from strata import conf as configuration
 from strata.clock import CLOCK
 from strata.context import Context
 from strata.db import Database
+from strata.testing.databases import make_tables
 
 PATCH = 'application/openstack-images-v2.1-json-patch'
 
@@ -61,7 +62,7 @@ class Cloud:
             **options})
         path.mkdir(exist_ok=True)
         db = Database(self.conf.database.connection, clock=clock)
-        db.create_all(Base.metadata)
+        make_tables(db, Base.metadata)
         self.wiring: Wiring = wire.api(self.conf, db=db)
         self.app = front.applications(self.wiring)
         self.alice, self.bob = person('alice'), person('bob')

@@ -13,6 +13,7 @@ from strata import rpc
 from strata.context import Context
 from strata.db import Database
 from strata.rest.mount import Mount
+from strata.testing.databases import make_tables
 
 
 @dataclasses.dataclass
@@ -47,7 +48,7 @@ class Cloud:
         self.conf = options.load('nova-api', [], files=[], host='node1', network__driver='fake',
                                  state_path=str(path), **overrides)
         self.db = Database(url or f'sqlite:///{path}/nova.sqlite')
-        self.db.create_all(Base.metadata)
+        make_tables(self.db, Base.metadata)
         self.bus = rpc.connect('local://', 'nova')
         self.wiring = Wiring(conf=self.conf, db=self.db, bus=self.bus,
                              policy=policy.build(self.conf, network.rules()))

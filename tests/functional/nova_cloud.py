@@ -28,6 +28,7 @@ from strata import errors, rpc
 from strata.context import Context
 from strata.db import Database
 from strata.testing import wait
+from strata.testing.databases import make_tables
 
 HOST = 'cloud.example:8774'
 ROLES = {'admin': ('admin', 'manager', 'member', 'reader'), 'member': ('member', 'reader'), 'reader': ('reader',)}
@@ -134,7 +135,7 @@ class Cloud:
                                  network__driver='fake', compute__instances_path=str(path / 'instances'),
                                  database__connection=url or f'sqlite:///{path}/nova.sqlite', **overrides)
         self.db = Database(self.conf.database.connection)
-        self.db.create_all(tables.METADATA)
+        make_tables(self.db, tables.METADATA)
         self.images = Pictures()
         self.wiring = Wiring(conf=self.conf, db=self.db, bus=rpc.connect('local://', parts.EXCHANGE),
                              policy=api.policy(self.conf), identity=People(), images=self.images)
