@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from oslo_config import cfg
 
 from strata import conf as configuration
+from strata import crypt
 
 OPTIONS: configuration.Options = {
     'DEFAULT': [
@@ -32,6 +33,11 @@ OPTIONS: configuration.Options = {
                    help='The domain of whatever is created without naming one.'),
         cfg.IntOpt('max_password_length', default=4096, min=8, max=4096,
                    help='Longer passwords are refused before they are hashed.'),
+        cfg.IntOpt('password_hash_memory', default=crypt.COST.memory, min=8,
+                   help='KiB of memory that hashing a password takes (argon2id), and so each guess at a stolen one. '
+                        'A hash keeps what it was made with.'),
+        cfg.IntOpt('password_hash_passes', default=crypt.COST.passes, min=1,
+                   help='Passes over that memory; at the defaults a hash takes about 30 ms of one core.'),
     ],
     'token': [
         cfg.IntOpt('expiration', default=3600, min=1, help='Seconds that a token lives.'),

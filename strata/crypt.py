@@ -1,5 +1,8 @@
 """Secrets: comparing, hashing and making them."""
 
+import base64
+import dataclasses
+import functools
 import hmac
 import os
 import secrets
@@ -8,12 +11,34 @@ import argon2
 
 from strata import green
 
-# OWASP's figures for argon2id: 19 MiB, two passes, one lane; about 30 ms of one core
-_HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1, type=argon2.Type.ID)
 #: more at once would not be faster, only larger
 _CORES = green.Semaphore(max(1, os.cpu_count() or 1))
-#: what a password is compared with if there is no account, so that the answer takes as long
-_NOBODY = _HASHER.hash(secrets.token_bytes(16))
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What hashing a password takes, and so what each guess at it does: KiB of memory, and passes over it.
+
+    The defaults are OWASP's figures for argon2id with one lane; about 30 ms of one core.
+    """
+
+    memory: int = 19456
+    passes: int = 2
+
+    @functools.cached_property
+    def hasher(self) -> argon2.PasswordHasher:
+        """argon2id at this cost."""
+        return argon2.PasswordHasher(time_cost=self.passes, memory_cost=self.memory, parallelism=1,
+                                     type=argon2.Type.ID)
+
+    @functools.cached_property
+    def nobody(self) -> str:
+        """The hash of no password: what one is compared with if there is no account, to take as long."""
+        salt, key = (base64.b64encode(secrets.token_bytes(size)).decode().rstrip('=') for size in (16, 32))
+        return f'$argon2id$v=19$m={self.memory},t={self.passes},p=1${salt}${key}'
+
+
+COST = Cost()
 
 
 def equal(left: str | bytes, right: str | bytes) -> bool:
@@ -25,30 +50,30 @@ def _bytes(value: str | bytes) -> bytes:
     return value.encode('utf-8', 'surrogatepass') if isinstance(value, str) else value
 
 
-def hash_password(password: str) -> str:
+def hash_password(password: str, cost: Cost = COST) -> str:
     """The argon2id hash in its usual text form, parameters and salt included."""
     with _CORES:
-        return green.native(_HASHER.hash, _bytes(password))
+        return green.native(cost.hasher.hash, _bytes(password))
 
 
-def verify_password(hashed: str | None, password: str) -> bool:
-    """Whether the password is the one; ``None`` (no such account) takes as long and is false."""
+def verify_password(hashed: str | None, password: str, cost: Cost = COST) -> bool:
+    """Whether the password is the one; ``None`` (no such account) takes as long as one of ``cost``, and is false."""
     with _CORES:
-        right = green.native(_verify, hashed or _NOBODY, _bytes(password))
+        right = green.native(_verify, hashed or cost.nobody, _bytes(password))
     return right and hashed is not None
 
 
 def _verify(hashed: str, password: bytes) -> bool:
     try:
-        return _HASHER.verify(hashed, password)
+        return COST.hasher.verify(hashed, password)      # at the cost that stands in the hash
     except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
         return False
 
 
-def outdated(hashed: str) -> bool:
+def outdated(hashed: str, cost: Cost = COST) -> bool:
     """Whether a hash has weaker parameters than today's, so should be made anew at the next login."""
     try:
-        return _HASHER.check_needs_rehash(hashed)
+        return cost.hasher.check_needs_rehash(hashed)
     except argon2.exceptions.InvalidHashError:
         return True
 

@@ -29,7 +29,7 @@ def matches(wiring: Wiring, user: users.User | None, password: str) -> bool:
 def matches_hash(wiring: Wiring, id: str | None, stored: str | None, secret: str) -> bool:
     """Whether ``secret`` is what ``stored`` was made of; ``id`` names its owner."""
     if id is None or stored is None:
-        return crypt.verify_password(None, secret)
+        return crypt.verify_password(None, secret, _cost(wiring))
     known: Cache[bool] = wiring.memory.lasting.setdefault('secrets', Cache(MOST, REMEMBER))
     mark = hmac.digest(_KEY, '\0'.join((id, stored, secret)).encode('utf-8', 'surrogatepass'), hashlib.sha256)
     if known.get(mark):
@@ -51,7 +51,12 @@ def hashed(wiring: Wiring, password: str) -> str:
     if len(password) > most:
         raise errors.Invalid('Password length must be less than or equal to {most}. The password is longer.',
                              most=most)
-    return crypt.hash_password(password)
+    return crypt.hash_password(password, _cost(wiring))
+
+
+def _cost(wiring: Wiring) -> crypt.Cost:
+    options = wiring.conf.identity
+    return crypt.Cost(options.password_hash_memory, options.password_hash_passes)
 
 
 def put(wiring: Wiring, user: users.User, stored: str | None) -> None:

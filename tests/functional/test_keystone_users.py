@@ -2,7 +2,17 @@
 
 import pytest
 
-from tests.functional.keystone_cloud import PASSWORD, URL, Queries, build, keystone, keystone_template  # noqa: F401
+from keystone import conf
+from keystone.db import users
+from tests.functional.keystone_cloud import (  # noqa: F401
+    PASSWORD,
+    URL,
+    Keystone,
+    Queries,
+    build,
+    keystone,
+    keystone_template,
+)
 
 # the fixtures above are used by name
 # ruff: noqa: F811
@@ -22,6 +32,21 @@ def test_a_user_is_shown_without_any_trace_of_the_password(keystone):
     assert shown.json['user'] == user and listed.json['users'] == [user]
     for each in (answer, shown, listed):
         assert b'argon2' not in each.body and PASSWORD.encode() not in each.body
+
+
+def test_a_password_costs_what_the_configuration_says(build):
+    defaults = conf.load('keystone', [], files=[]).identity
+    assert (defaults.password_hash_memory, defaults.password_hash_passes) == (19456, 2)
+    for memory, passes in ((19456, 2), (64, 3)):
+        keystone = build(identity__password_hash_memory=memory, identity__password_hash_passes=passes)
+        user = keystone.user('ann')
+        with keystone.wiring.db.reading() as tx:
+            stored = users.get(tx, user['id']).password
+        assert stored.startswith(f'$argon2id$v=19$m={memory},t={passes},p=1$')
+        other = Keystone(keystone.path, keystone.clock, identity__password_hash_memory=128)
+        assert other.auth('ann', PASSWORD).status == 201 and other.auth('ann', PASSWORD + 'x').status == 401
+        assert other.auth('bob', PASSWORD).status == 401
+        other.wiring.close()
 
 
 @pytest.mark.parametrize('values', [

@@ -34,6 +34,15 @@ def test_no_account_and_a_broken_hash_verify_nothing():
     assert crypt.outdated('$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$Jfki3ssVzwjdBpIdtLdxGQ')
 
 
+def test_a_cost_is_what_hashes_are_made_and_judged_at():
+    cost = crypt.Cost(memory=64, passes=3)
+    hashed = crypt.hash_password('x', cost)
+    assert hashed.startswith('$argon2id$v=19$m=64,t=3,p=1$') and crypt.verify_password(hashed, 'x')
+    assert crypt.outdated(hashed) and not crypt.outdated(hashed, cost)
+    assert cost.nobody.startswith('$argon2id$v=19$m=64,t=3,p=1$') and not crypt.outdated(cost.nobody, cost)
+    assert len(cost.nobody) == len(hashed) and not crypt.verify_password(None, 'x', cost)
+
+
 def test_no_account_takes_as_long_as_one():
     hashed = crypt.hash_password('x')
 
