@@ -14,6 +14,7 @@ and mechanisms that know nothing but strata.
 
 import ast
 import functools
+import gc
 import re
 import sys
 from importlib import metadata
@@ -107,8 +108,30 @@ def dotted(path):
 
 
 @functools.cache
+def text(path):
+    return path.read_text(encoding='utf-8')
+
+
+@functools.cache
 def tree(path):
-    return ast.parse(path.read_text(encoding='utf-8'), str(path))
+    return ast.parse(text(path), str(path))
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _trees():
+    """A million nodes, kept while they are looked at; the garbage collector would walk through them for nothing."""
+    gc.disable()
+    yield
+    tree.cache_clear()
+    gc.enable()
+
+
+def statements(node):
+    """Every statement below a node, however deep; no expressions, which are most of a tree."""
+    for part in ('body', 'orelse', 'finalbody', 'handlers', 'cases'):
+        for each in getattr(node, part, ()):
+            yield each
+            yield from statements(each)
 
 
 @functools.cache
@@ -116,7 +139,7 @@ def imports(path):
     """Every name that a file imports, absolute; ``from a import b`` counts as ``a.b``."""
     found = set()
     package = dotted(path) if path.name == '__init__.py' else dotted(path).rpartition('.')[0]
-    for node in ast.walk(tree(path)):
+    for node in statements(tree(path)):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -236,7 +259,7 @@ def test_a_confined_library_is_imported_in_its_places_only(library):
 
 
 def lines(path):
-    return len(path.read_text(encoding='utf-8').splitlines())
+    return len(text(path).splitlines())
 
 
 def test_a_file_can_be_read_in_one_sitting():
@@ -262,14 +285,14 @@ def test_a_module_opens_with_a_sentence():
 def test_library_code_does_not_print():
     paths = [path for path in sources('strata', *SERVICES) if role(dotted(path)) != 'cmd']
     assert not offences(paths, lambda path: [
-        node.lineno for node in ast.walk(tree(path))
+        node.lineno for node in (ast.walk(tree(path)) if 'print' in text(path) else ())
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'print'])
 
 
 def test_nothing_is_left_for_later():
     assert not offences(sources('strata', *SERVICES, 'tools'), lambda path: [
         word for word in ('TODO', 'FIXME', 'XXX', 'raise NotImplementedError')
-        if word in path.read_text(encoding='utf-8')])
+        if word in text(path)])
 
 
 def test_who_opens_a_transaction_does_it_again_after_a_deadlock():
@@ -294,7 +317,7 @@ def test_a_daemon_patches_before_it_imports_anything_else():
                                                     for node in tree(path).body)]
     helpers = [path for path in mains if path.stem == 'net_helper']
     assert not offences([path for path in mains if path not in helpers], unpatched)
-    assert not offences(helpers, lambda path: 'patch()' in path.read_text(encoding='utf-8'))
+    assert not offences(helpers, lambda path: 'patch()' in text(path))
 
 
 def requirements():
