@@ -29,7 +29,7 @@ def _clean_slate():
 def pytest_collection_modifyitems(items):
     """Tests of servers of the object store, most of them of a whole one: too many for the quick tier."""
     for item in items:
-        if item.path.parent.name in ('functional', 'security') and 'swift' in item.path.name:
+        if item.path.parent.name in ('functional', 'security', 'compat') and 'swift' in item.path.name:
             item.add_marker('cluster')
 
 

@@ -9,11 +9,11 @@ from glance import pipelines as glance_pipelines
 from strata import errors
 from strata.wsgi import middleware
 from tests.functional import glance_cloud, nova_cloud
+from tests.functional.keystone_cloud import build, keystone, keystone_template  # noqa: F401
 from tests.functional.nova_cloud import ask
 
 ETC = Path(__file__).parents[2] / 'etc'
 TOO_MUCH = b'{' + b' ' * 300000 + b'}'
-pytest_plugins = ['tests.functional.keystone_cloud']
 
 
 class Nobody:
