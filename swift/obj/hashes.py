@@ -8,11 +8,17 @@
 
 A writer only appends a line.  Whoever wants the hashes merges the two files
 (consolidates) and computes what is missing.
+
+A line is not brought to disk, and a power cut may take it.  What is left then is the time of
+the suffix directory, which each change sets before it is made (``storage/commit``).  So
+hashes that are older than the machine's boot are compared with these times, and
+``updated`` is a time by which all that is hashed had been there for a while.
 """
 
 import contextlib
 import hashlib
 import logging
+import math
 import os
 import re
 import time
@@ -32,8 +38,22 @@ SUFFIX = re.compile(r'[0-9a-f]{3}\Z')
 _HASH = re.compile(r'[0-9a-f]{32}\Z')
 #: seconds to wait for the lock of a partition
 TIMEOUT = 10.0
+#: seconds that may pass from the time a change gives its suffix to the change itself, clocks of files included
+SLACK = 60.0
 
 Hashes = dict[str, str | None]
+
+
+def _booted() -> float:
+    """When the kernel started, in seconds since 1970; 0 if it does not say."""
+    with contextlib.suppress(OSError), open('/proc/stat', encoding='ascii') as file:
+        for line in file:
+            if line.startswith('btime '):
+                return float(line.split()[1])
+    return 0.0
+
+
+BOOTED = _booted()
 
 
 def invalidate(suffix_directory: str) -> None:
@@ -77,7 +97,9 @@ def consolidate(partition: str, tmp: str) -> tuple[Hashes, bool, float]:
         if noted:
             for suffix in noted:
                 hashes[suffix] = None
-            updated = _write(partition, tmp, hashes, valid)
+            # another version, which knows no more of what has changed since
+            updated = math.nextafter(updated, math.inf)
+            _write(partition, tmp, hashes, valid, updated)
             with open(f'{partition}/{INVALID}', 'wb'):
                 pass    # empty from now on
         return hashes, valid, updated
@@ -91,12 +113,10 @@ def _noted(partition: str) -> list[str]:
         return []
 
 
-def _write(partition: str, tmp: str, hashes: Hashes, valid: bool) -> float:
-    updated = time.time()
+def _write(partition: str, tmp: str, hashes: Hashes, valid: bool, updated: float) -> None:
     data: dict[str, Any] = {**hashes, 'valid': valid, 'updated': updated}
     # synced, for a line lost from hashes.invalid with an old hash in hashes.pkl would hide a change for good
     files.replace(f'{partition}/{PICKLE}', pickles.dumps(data), tmp)
-    return updated
 
 
 def get(partition: str, tmp: str, *, reclaim_age: float, recalculate: Collection[str] = (),
@@ -105,14 +125,15 @@ def get(partition: str, tmp: str, *, reclaim_age: float, recalculate: Collection
     """How many suffixes were hashed anew, and the hashes of all that a partition has.
 
     ``recalculate``: suffixes not to be believed; ``listing``: look which ones
-    there are, and which have changed, even if ``hashes.pkl`` is complete.  Obsolete files are removed on the
-    way.  ``quarantine`` is called with an object's directory that is a file.
+    there are, and which have changed, even if ``hashes.pkl`` is complete and of this boot.  Obsolete files
+    are removed on the way.  ``quarantine`` is called with an object's directory that is a file.
     """
     hashed = 0
     for _ in range(tries):
+        began = time.time()
         hashes, valid, updated = consolidate(partition, tmp)
-        changed = not valid
-        if listing or not valid:
+        changed = not valid or updated < BOOTED
+        if listing or changed:
             there = suffixes(partition)
             changed = changed or bool(set(there) - set(hashes))
             for suffix in there:
@@ -135,7 +156,7 @@ def get(partition: str, tmp: str, *, reclaim_age: float, recalculate: Collection
             break
         with locks.directory(partition, timeout=TIMEOUT):
             if read(partition)[1:] == (valid, updated):     # nobody wrote it while we computed
-                _write(partition, tmp, hashes, True)
+                _write(partition, tmp, hashes, True, began - SLACK)
                 break
     return hashed, hashes
 

@@ -10,7 +10,9 @@ with a journal, XFS), one sync does for all of it, and for all files before it:
 
 The fsync commits the journal up to that file's link; the commit flushes the
 disk's cache before it is valid, so no name is ever there without its data.
-``tests/functional/test_swift_commit.py`` pulls the plug on both to see it.
+``tests/functional/test_swift_commit.py`` pulls the plug on both to see it.  The directory two
+above each file gets the time of the change on the way, so that is on disk as well: ``obj/hashes``
+looks at it.
 
 A sync blocks every greenlet, so files that are finished at about the same time go
 together; where the disk is slow they go on a native thread.  A file that comes
@@ -19,6 +21,7 @@ Whether others are about to finish shows only when they get a turn, so they get 
 now and then, and each time once somebody has come.
 """
 
+import contextlib
 import errno
 import os
 import time
@@ -172,7 +175,7 @@ def _with_journal(jobs: list[_Job]) -> None:
     for job in jobs:
         try:
             files.await_written(job.file.fd)
-            job.changed = job.file.link(job.target)
+            _link(job)
             last = job
         except OSError as error:
             job.error = error
@@ -185,6 +188,12 @@ def _with_journal(jobs: list[_Job]) -> None:
             job.error = job.error or error
 
 
+def _link(job: _Job) -> None:
+    with contextlib.suppress(FileNotFoundError):      # else it is new, and so is its time
+        os.utime(os.path.dirname(os.path.dirname(job.target)))
+    job.changed = job.file.link(job.target)
+
+
 def _one_by_one(jobs: list[_Job]) -> None:
     if len(jobs) > 1:
         for job in jobs:
@@ -192,7 +201,7 @@ def _one_by_one(jobs: list[_Job]) -> None:
     for job in jobs:
         try:
             os.fsync(job.file.fd)
-            job.changed = job.file.link(job.target)
+            _link(job)
         except OSError as error:
             job.error = error
     synced: dict[str, OSError | None] = {}

@@ -13,7 +13,10 @@ import subprocess
 import pytest
 
 from strata import green
-from swift.storage import commit, files
+from swift.obj import hashes
+from swift.obj.store import Store
+from swift.storage import commit, files, pickles
+from tests.swift_objects import DEVICE, file_of, settings, write
 
 pytestmark = pytest.mark.root
 
@@ -111,3 +114,34 @@ def test_everything_that_was_committed_survives_a_crash(disk, request):
         assert file.read() == b'alone'
     assert len(kept) == 200
     assert not os.path.exists(f'{disk.path}/lost')
+
+
+def test_what_replicas_compare_is_not_older_than_the_objects_after_a_crash(disk, request, tmp_path):
+    if 'without' in request.node.callspec.params['disk']:
+        pytest.skip('after a crash it wants fsck first')
+    conf = settings(tmp_path)
+    os.rmdir(f'{conf["devices"]}/{DEVICE}')
+    os.symlink(disk.path, f'{conf["devices"]}/{DEVICE}')
+    store = Store.load(conf)
+    written = [file_of(store, str(number)) for number in range(5)]
+    for file in written:
+        write(file, b'old')
+    partition = os.path.dirname(os.path.dirname(written[0].path))
+    _, before = store.hashes(DEVICE, '0', [], store.policies[0])
+    # a quiet year, and a boot, ago
+    long_ago = hashes.BOOTED - 86400 * 365
+    for file in written:
+        os.utime(os.path.dirname(file.path), (long_ago, long_ago))
+    files.replace(f'{partition}/{hashes.PICKLE}', pickles.dumps({**before, 'valid': True, 'updated': long_ago + 60}),
+                  store.tmp(DEVICE))
+    os.sync()
+    for file in written[:3]:
+        write(file, b'new')
+    disk.crash()
+    disk.mount()
+    assert os.path.getsize(f'{partition}/{hashes.INVALID}') == 0
+    hashed, after = store.hashes(DEVICE, '0', [], store.policies[0])
+    changed = {file.hash[-3:] for file in written[:3]}
+    assert {suffix for suffix in before if after[suffix] != before[suffix]} == changed
+    assert hashed == len(changed)
+    assert store.hashes(DEVICE, '0', [], store.policies[0]) == (0, after)

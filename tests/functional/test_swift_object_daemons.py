@@ -144,7 +144,8 @@ def test_a_tombstone_that_is_too_old_is_given_to_the_replicator(store, tmp_path)
     old = f'{file.path}/1000000000.00000.ts'
     os.rename(path, old)
     audit(tmp_path)
-    assert (tmp_path / 'node' / DEVICE / 'objects' / '0' / 'hashes.invalid').read_text() == f'{file.hash[-3:]}\n'
+    noted = (tmp_path / 'node' / DEVICE / 'objects' / '0' / 'hashes.invalid').read_text()
+    assert set(noted.split()) == {file.hash[-3:]}
     assert store.hashes(DEVICE, '0', [], store.policies[0])[1] == {}
     assert tree(tmp_path / 'node' / DEVICE) == []
 
