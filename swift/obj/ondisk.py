@@ -59,7 +59,7 @@ class OnDisk:
         #: holds the newest content type; maybe the same as ``meta``
         self.type_meta: Entry | None = None
         self.obsolete: list[str] = []
-        #: newer ``.meta`` files without data, which may still come
+        #: newer ``.meta`` files without data; they count for data that may still come, even across a tombstone
         self.orphans: list[Entry] = []
 
     @property

@@ -162,6 +162,25 @@ def test_each_continues_what_the_other_began(pair):
         assert other.ask('PUT', name, b'stale', {'X-Timestamp': old}).status == 409
 
 
+@pytest.mark.parametrize('deleted', [True, False])
+def test_metadata_without_data_wait_for_data_that_are_older(pair, deleted):
+    for number, server in enumerate(pair):
+        name, (began, gone, put, posted) = f'waits-{deleted}-{number}', (later(each) for each in range(-40, 0, 10))
+        server.ask('PUT', name, b'first', {'X-Timestamp': began.internal})
+        server.ask('POST', name, headers={'X-Timestamp': posted.internal, 'X-Object-Meta-A': '1',
+                                          'Content-Type': 'a/b'})
+        data, = (server.disk / 'objects').rglob(f'{pair[1].file(name).hash}/*.data')
+        data.unlink()       # as where the POST was replicated and the PUT not yet
+        if deleted:
+            server.ask('DELETE', name, headers={'X-Timestamp': gone.internal})
+        assert [seen(each, name)[0] for each in pair] == [404, 404]
+        assert server.ask('PUT', name, b'data', {'X-Timestamp': put.internal, 'X-Object-Meta-B': '2'}).status == 201
+        theirs, ours = (seen(each, name) for each in pair)
+        assert theirs == ours
+        assert (ours[1]['X-Object-Meta-A'], ours[1]['Content-Type'], ours[2]) == ('1', 'a/b', b'data')
+        assert 'X-Object-Meta-B' not in ours[1]
+
+
 def test_metadata_after_the_data_is_taken_in_the_same_form(pair):
     for number, server in enumerate(pair):
         name = f'footer-{number}'
