@@ -5,6 +5,11 @@
 A file goes when all primary servers of the container have taken the update; who
 has is written into it, so that the next sweep asks only the others.  Of several
 updates of one object only the newest counts.
+
+404 of all servers says that the container is gone, or that it has not come to them yet.  The rest of
+the sweep does not ask about it again; and an update that was kept for ``reclaim_age`` and is told so
+goes if it is a deletion, or if nobody has its object any more: a container that is made
+again has nothing to list then.
 """
 
 import logging
@@ -20,6 +25,7 @@ from swift import daemon, recon
 from swift.conf import Option
 from swift.http import path as paths
 from swift.obj import store
+from swift.obj.errors import Absent, Quarantined
 from swift.policies import Policy, datadir
 from swift.ring.errors import RingError
 from swift.ring.ring import Ring
@@ -85,15 +91,16 @@ class ObjectUpdater(daemon.Daemon):
         self.store = store.Store.load(conf, f'[{self.SECTION}]')
         self.pool = Pool(connect_timeout=self.conf.conn_timeout)
         self.stats = Stats()
-        self._ring: Ring | None = None
+        self._rings: dict[str, Ring] = {}
+        #: containers that all their servers said they do not have, in this sweep
+        self._gone: set[tuple[str, str]] = set()
         self._rates: dict[tuple[str, str], Rate] = {}
 
-    @property
-    def ring(self) -> Ring:
-        """The ring of containers; raises ``RingError``."""
-        if self._ring is None:
-            self._ring = Ring(self.conf.swift_dir, self.store.hashing, name='container')
-        return self._ring
+    def ring(self, name: str) -> Ring:
+        """The ring of containers, or of a policy's objects; raises ``RingError``."""
+        if name not in self._rings:
+            self._rings[name] = Ring(self.conf.swift_dir, self.store.hashing, name=name)
+        return self._rings[name]
 
     def close(self) -> None:
         """Give connections back."""
@@ -107,6 +114,7 @@ class ObjectUpdater(daemon.Daemon):
         devices = [name for name in self.store.devices.names() if not wanted or name in wanted]
         green.Pool(self.conf.updater_workers).map(self._sweep, devices)
         self._rates.clear()
+        self._gone.clear()
         elapsed = time.time() - began
         LOG.info('Object update sweep: %.2f s, %s', elapsed, dict(self.stats))
         recon.dump(self.conf.recon_cache_path, 'object', {
@@ -222,37 +230,75 @@ class ObjectUpdater(daemon.Daemon):
             self.stats.count('errors')
 
     def _try(self, pending: Pending) -> None:
+        if pending.container in self._gone:
+            self._in_vain(pending, 'skips')
+            return
         update = pending.update
         account, container = pending.container
-        part, nodes = self.ring.get_nodes(account, container)
+        part, nodes = self.ring('container').get_nodes(account, container)
         done = list(update.get('successes') or [])
         headers = {name: str(value) for name, value in update['headers'].items() if value is not None}
         headers.setdefault('X-Backend-Storage-Policy-Index', str(pending.policy.index))
-        headers['User-Agent'] = f'object-updater {os.getpid()}'
         path = paths.quote(f'/{account}/{container}/{update["obj"]}')
         missing = [node for node in nodes if node['id'] not in done]
-        workers = [green.spawn(self._ask, node, part, update['op'], path, headers) for node in missing]
-        took = [node['id'] for node, worker in zip(missing, workers) if worker.wait()]
+        answers = self._ask_all(missing, part, update['op'], path, headers)
+        took = [node['id'] for node, status in zip(missing, answers) if 200 <= status < 300]
         if len(took) == len(missing):
             self.stats.count('successes')
-            self.stats.count('unlinks')
-            files.remove(pending.path)
-            files.remove_empty(os.path.dirname(pending.path))
-            return
-        self.stats.count('failures')
-        if took:
-            update['successes'] = done + took
-            files.replace(pending.path, pickles.dumps(update), self.store.tmp(pending.device))
+            self._forget(pending)
+        elif not done and set(answers) == {404}:
+            self._gone.add(pending.container)
+            self._in_vain(pending, 'failures')
+        else:
+            self.stats.count('failures')
+            if took:
+                update['successes'] = done + took
+                files.replace(pending.path, pickles.dumps(update), self.store.tmp(pending.device))
 
-    def _ask(self, node: dict[str, Any], part: int, op: str, path: str, headers: dict[str, str]) -> bool:
+    def _in_vain(self, pending: Pending, count: str) -> None:
+        """The container is gone: let go of an update that will not count any more, else keep it."""
+        if os.stat(pending.path).st_mtime > time.time() - self.store.reclaim_age:
+            self.stats.count(count)
+        elif pending.update['op'] == 'DELETE' or not self._has_object(pending):
+            self._forget(pending)
+        else:
+            os.utime(pending.path)      # not to be looked at again for as long
+            self.stats.count(count)
+
+    def _has_object(self, pending: Pending) -> bool:
+        """Whether the object may be on this device, or with any of its servers."""
+        update, policy = pending.update, pending.policy
+        names = update['account'], update['container'], update['obj']
+        part, nodes = self.ring(policy.ring_name).get_nodes(*names)
+        try:
+            with self.store.file(pending.device, str(part), *names, policy).open(expired=True):
+                return True
+        except Quarantined:
+            return True
+        except Absent:
+            headers = {'X-Backend-Storage-Policy-Index': str(policy.index)}
+            return set(self._ask_all(nodes, part, 'HEAD', paths.quote('/' + '/'.join(names)), headers)) != {404}
+
+    def _forget(self, pending: Pending) -> None:
+        self.stats.count('unlinks')
+        files.remove(pending.path)
+        files.remove_empty(os.path.dirname(pending.path))
+
+    def _ask_all(self, nodes: list[dict[str, Any]], part: int, op: str, path: str,
+                 headers: dict[str, str]) -> list[int]:
+        """The statuses of the answers, side by side; 0 for none."""
+        headers['User-Agent'] = f'object-updater {os.getpid()}'
+        workers = [green.spawn(self._ask, node, part, op, path, headers) for node in nodes]
+        return [worker.wait() for worker in workers]
+
+    def _ask(self, node: dict[str, Any], part: int, op: str, path: str, headers: dict[str, str]) -> int:
         try:
             answer = self.pool.request(node['ip'], node['port'], op, f'/{node["device"]}/{part}{path}', headers,
                                        timeout=self.conf.node_timeout)
             answer.body()
         except (errors.Error, OSError) as error:
             LOG.warning('%s %s: %s', op, path, error)
-            return False
+            return 0
         if not 200 <= answer.status < 300:
             LOG.warning('%s %s on %s/%s answered %s', op, path, node['ip'], node['device'], answer.status)
-            return False
-        return True
+        return answer.status

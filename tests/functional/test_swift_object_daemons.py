@@ -15,6 +15,7 @@ from swift.obj.auditor import ObjectAuditor
 from swift.obj.updater import ObjectUpdater
 from swift.ring import files as ring_files
 from swift.ring.builder import RingBuilder
+from swift.ring.ring import Ring
 from swift.storage import pickles
 from swift.storage.rate import Rate
 from tests.functional.test_swift_object_server import Containers
@@ -235,6 +236,51 @@ def test_only_those_are_asked_again_who_did_not_take_it(store, tmp_path, three):
     write_ring(tmp_path, three)
     assert update(tmp_path) == {'successes': 1, 'unlinks': 1}
     assert (len(three[0].told), len(three[2].told), len(revived.told)) == (2, 1, 1)
+
+
+def age(path, seconds=8 * 86400):
+    os.utime(path, (time.time() - seconds,) * 2)
+
+
+def test_servers_of_a_container_that_is_gone_are_asked_once_a_sweep(store, tmp_path, three):
+    write_ring(tmp_path, three)
+    for number in range(20):
+        save(store, str(number))
+    for each in three:
+        each.status = '404 Not Found'
+    counts = update(tmp_path, concurrency='1')
+    assert counts == {'failures': 1, 'skips': 19}
+    assert [len(each.told) for each in three] == [1, 1, 1]
+    three[0].status = '201 Created'     # it is there again, on a first one
+    assert update(tmp_path) == {'failures': 20}
+    three[1].status = three[2].status = '201 Created'
+    assert update(tmp_path) == {'successes': 20, 'unlinks': 20}
+
+
+def test_an_update_of_a_container_that_is_gone_is_kept_for_as_long_as_it_may_count(store, tmp_path, three):
+    write_ring(tmp_path, three)
+    for each in three:
+        each.status = '404 Not Found'
+    objects = RingBuilder(1, 1, 1)
+    objects.add({'region': 1, 'zone': 1, 'ip': '127.0.0.1', 'port': three[0].server.port, 'device': 'sd0', 'weight': 1})
+    objects.rebalance(seed=1)
+    ring_files.write_ring(str(tmp_path / 'etc' / 'object.ring.gz'), objects.ring_data())
+    paths = {name: save(store, name, op) for name, op in
+             (('young', 'PUT'), ('younger', 'DELETE'), ('here', 'PUT'), ('nowhere', 'PUT'), ('gone', 'DELETE'))}
+    part = Ring(str(tmp_path / 'etc'), store.hashing, name='object').get_part('a', 'c', 'here')
+    write(file_of(store, 'here', partition=str(part)))
+    for name in ('here', 'nowhere', 'gone'):
+        age(paths[name])
+    three[0].status = '503 Service Unavailable'     # whatever it has may count
+    update(tmp_path)
+    assert all(map(os.path.exists, paths.values()))
+    three[0].status = '404 Not Found'
+    assert update(tmp_path)['unlinks'] == 2
+    assert {name for name, path in paths.items() if os.path.exists(path)} == {'young', 'younger', 'here'}
+    for each in three:
+        each.told.clear()
+        each.status = '201 Created'
+    assert update(tmp_path) == {'successes': 3, 'unlinks': 3}
 
 
 def test_of_several_updates_of_an_object_only_the_newest_counts(store, tmp_path, three):
