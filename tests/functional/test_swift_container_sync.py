@@ -94,6 +94,23 @@ def test_a_second_run_finds_nothing_to_do(cluster):
     assert sync(cluster).get('puts', 0) == 0
 
 
+def test_a_body_that_the_other_side_has_is_not_sent_again(cluster):
+    pair(cluster)
+    # the copy is synchronised back, as two clusters do with each other
+    ask(cluster, 'POST', '/copy', X_Container_Sync_To='//realm/there/AUTH_test/c')
+    ask(cluster, 'PUT', '/c/a', b'data', X_Object_Meta_Colour='red')
+    assert sync(cluster)['puts'] == 1
+    for _ in range(3):
+        counts = sync(cluster)
+        assert (counts.get('puts', 0), counts.get('failures', 0)) == (0, 0)
+    ask(cluster, 'POST', '/c/a', X_Object_Meta_Colour='blue')     # the same body, and newer here
+    sync(cluster)
+    assert ask(cluster, 'HEAD', '/copy/a')[2]['X-Object-Meta-Colour'] == 'blue'
+    ask(cluster, 'PUT', '/copy/a', b'other')
+    sync(cluster)
+    assert ask(cluster, 'GET', '/c/a')[1] == b'other'
+
+
 def test_what_is_newer_there_stays(cluster):
     pair(cluster)
     ask(cluster, 'PUT', '/c/a', b'older')
