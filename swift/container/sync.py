@@ -13,7 +13,8 @@ is sent again with the next run.
 
 What the other side has already is refused there by its time (409, or 404 for a
 deletion), so sending twice does no harm; and it is asked first (HEAD), so that a body that
-it has, with the same MD5 and no older, is not sent at all.
+it has, with the same MD5 and no older, is not sent at all.  That is for realms; the key of a container,
+which goes with a target that is a URL, lets nobody read.
 """
 
 import collections
@@ -242,6 +243,8 @@ class ContainerSync(Daemon):
 
         A manifest shows there what it stands for, so it is sent.
         """
+        if not target.realm:
+            return None
         url, headers = target.request('HEAD', row['name'], stamp)
         answer = self.remote.request('HEAD', f'{url}?symlink=get', headers=headers)
         said = answer.headers

@@ -72,6 +72,16 @@ def test_objects_and_deletions_come_to_the_other_side(cluster):
     assert names(cluster, 'copy') == ['b', 'é/x']
 
 
+def test_a_container_may_be_named_by_its_url(cluster):
+    pair(cluster, to=f'{cluster.url}/copy')
+    ask(cluster, 'PUT', '/c/a', b'data')
+    assert sync(cluster)['puts'] == 1
+    assert ask(cluster, 'GET', '/copy/a')[1] == b'data'
+    ask(cluster, 'DELETE', '/c/a')
+    sync(cluster)
+    assert names(cluster, 'copy') == []
+
+
 def test_a_large_object_keeps_its_type(cluster):
     pair(cluster)
     ask(cluster, 'PUT', '/c/part', b'data')

@@ -211,8 +211,8 @@ class TestSettings:
         first.save()
         second = settings.settle(where, port_base=None, driver=None, server=True)
         assert second == first
-        assert set(first.secrets) == {'admin', 'demo', 'glance', 'nova', 'swift', 'swift_hash'}
-        assert len(set(first.secrets.values())) == 6
+        assert set(first.secrets) == {'admin', 'demo', 'glance', 'nova', 'swift', 'swift_hash', 'sync_realm'}
+        assert len(set(first.secrets.values())) == 7
 
     def test_where_images_go_is_kept_until_it_is_said_anew(self, tmp_path):
         def up(image_store=None):

@@ -2,6 +2,7 @@
 
 import configparser
 import os
+from typing import Any
 
 from launcher.cloud import Cloud
 from launcher.settings import Settings
@@ -31,11 +32,18 @@ def images(cloud: Cloud) -> list[str]:
     return [first['id'], other['id']]
 
 
+def current(realms: dict[str, Any]) -> tuple[str, str]:
+    """The realm and the name that an object store has in it, of all that its ``/info`` tells."""
+    return next((realm, name) for realm, told in realms.items() for name, one in told['clusters'].items()
+                if one.get('current'))
+
+
 def sections(settings: Settings, cloud: Cloud, workspace: str) -> Sections:
     """All options that differ from Tempest's defaults."""
     image, other = images(cloud)
     aliases = [one['alias'] for one in cloud.get('network', '/v2.0/extensions')['extensions']]
     info = cloud.get('object-store', '/info')
+    realm, cluster = current(info['container_sync']['realms'])
     public = cloud.get('network', '/v2.0/networks', name='public')['networks'][0]
     return {
         'DEFAULT': {'debug': True, 'log_dir': os.path.join(workspace, 'logs'), 'log_file': 'tempest.log',
@@ -61,9 +69,10 @@ def sections(settings: Settings, cloud: Cloud, workspace: str) -> Sections:
                     'project_network_cidr': '10.100.0.0/16', 'project_network_mask_bits': 28},
         'network-feature-enabled': {'api_extensions': ','.join(aliases), 'ipv6_subnet_attributes': True,
                                     'port_security': True},
-        'object-storage': {'operator_role': 'member', 'reseller_admin_role': 'ResellerAdmin', 'build_timeout': 30},
-        'object-storage-feature-enabled': {'discoverable_apis': ','.join(sorted(set(info) - {'container_sync'})),
-                                           'object_versioning': True, 'container_sync': False,
+        'object-storage': {'operator_role': 'member', 'reseller_admin_role': 'ResellerAdmin', 'build_timeout': 30,
+                           'realm_name': realm, 'cluster_name': cluster},
+        'object-storage-feature-enabled': {'discoverable_apis': ','.join(sorted(info)),
+                                           'object_versioning': True, 'container_sync': True,
                                            'tempurl_digest_hashlib': 'sha256'},
         'image-feature-enabled': {'import_image': True, 'image_format_enforcement': True},
     }

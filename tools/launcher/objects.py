@@ -16,13 +16,15 @@ PART_POWER = 10
 PIPELINE = ('catch_errors gatekeeper healthcheck proxy-logging cache listing_formats container_sync bulk tempurl '
             'ratelimit crossdomain formpost authtoken keystoneauth staticweb copy container-quotas account-quotas slo '
             'dlo versioned_writes symlink proxy-logging')
+#: the realm that this cloud is, for itself: containers may follow others of it
+REALM, CLUSTER = 'onestack', 'here'
 #: seconds between two sweeps of the daemons, and objects or megabytes a second: one host has no hurry
 DAEMONS: dict[str, dict[str, object]] = {
     'account-replicator': {'interval': 300}, 'container-replicator': {'interval': 300},
     'object-replicator': {'interval': 300},
     'account-auditor': {'interval': 3600}, 'container-auditor': {'interval': 3600},
     'object-auditor': {'interval': 3600, 'files_per_second': 20, 'bytes_per_second': 10_000_000},
-    'account-reaper': {'interval': 600}, 'container-updater': {'interval': 60}, 'container-sync': {'interval': 300},
+    'account-reaper': {'interval': 600}, 'container-updater': {'interval': 60}, 'container-sync': {'interval': 60},
     'container-reconciler': {'interval': 300}, 'object-updater': {'interval': 60}, 'object-expirer': {'interval': 60},
 }
 
@@ -69,7 +71,9 @@ def conf_files(settings: Settings) -> dict[str, Sections]:
               'recon_cache_path': settings.path('objects-recon'), 'log_file': settings.path('log', 'swift.log')}
     found: dict[str, Sections] = {'swift': {
         'swift-hash': {'swift_hash_path_suffix': settings.secrets['swift_hash']},
-        'storage-policy:0': {'name': 'Policy-0', 'default': 'yes'}}}
+        'storage-policy:0': {'name': 'Policy-0', 'default': 'yes'}},
+        'container-sync-realms': {REALM: {'key': settings.secrets['sync_realm'],
+                                          f'cluster_{CLUSTER}': settings.url('object-store', '/v1/')}}}
     for kind in KINDS:
         found[f'{kind}-server'] = {
             'DEFAULT': {**common, 'bind_ip': '127.0.0.1', 'bind_port': settings.port(kind)},
@@ -99,6 +103,7 @@ def _filters(pipeline: str, settings: Settings) -> Sections:
                       'delay_auth_decision': 'true', 'interface': 'internal'},
         'keystoneauth': {'operator_roles': 'admin, member, swiftoperator', 'reseller_admin_role': 'ResellerAdmin',
                          'project_reader_roles': 'reader'},
+        'container_sync': {'current': f'//{REALM}/{CLUSTER}'},
         'versioned_writes': {'allow_versioned_writes': 'true', 'allow_object_versioning': 'true'},
     }
     eggs = {'cache': 'memcache'}

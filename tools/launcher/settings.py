@@ -11,8 +11,9 @@ from typing import Any
 #: the ports the services are known by
 PORTS = {'identity': 5000, 'registry': 9191, 'image': 9292, 'compute': 8774, 'network': 9696, 'metadata': 8775,
          'object-store': 8080, 'object': 6200, 'container': 6201, 'account': 6202}
-#: whose passwords are made up, and what else must not be known; 'swift_hash' tells where objects are
-SECRETS = ('admin', 'demo', 'glance', 'nova', 'swift', 'swift_hash')
+#: whose passwords are made up, and what else must not be known; 'swift_hash' tells where objects are, and 'sync_realm'
+#: signs what one container of this cloud sends to another
+SECRETS = ('admin', 'demo', 'glance', 'nova', 'swift', 'swift_hash', 'sync_realm')
 #: the system user that the daemons run as
 DAEMON_USER = 'onestack'
 
