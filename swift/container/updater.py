@@ -7,7 +7,9 @@ what it last told all of its account's servers (``reported_*``).
 Counts bear no time, so that an account cannot tell old ones from new.  Hence only a
 container at home speaks: one on a handoff has seen but a part, and its rows come
 home by replication.  And what a server missed is told again, to all, until none
-has missed it: the replicators of accounts cannot know who is right.
+has missed it: the replicators of accounts cannot know who is right.  While a server is
+away, what only it has missed waits; somebody tries it every ``account_suppression_time``
+seconds.
 """
 
 import collections
@@ -15,7 +17,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from strata import backend, errors, green
 from swift import conf as confs
@@ -37,6 +39,13 @@ LOG = logging.getLogger(__name__)
 REPORTED = ('put_timestamp', 'delete_timestamp', 'object_count', 'bytes_used')
 
 
+class Missed(NamedTuple):
+    """What some of an account's servers have not been told: ``REPORTED``, and their devices' ids."""
+
+    state: tuple[Any, ...]
+    nodes: tuple[int, ...]
+
+
 class ContainerUpdater(Daemon):
     """Tell account servers what has changed in containers."""
 
@@ -44,7 +53,8 @@ class ContainerUpdater(Daemon):
     OPTIONS = {
         'concurrency': Option(confs.positive, 4, 'containers whose accounts are told at a time'),
         'containers_per_second': Option(confs.number, 50.0, 'how many are looked at; 0: as many as possible'),
-        'account_suppression_time': Option(confs.number, 60.0, 'seconds that an account that failed is left alone'),
+        'account_suppression_time': Option(confs.number, 60.0,
+                                           'seconds that an account, or a server, that failed is left alone'),
         'conn_timeout': Option(confs.number, 0.5, 'seconds to connect to an account server'),
         'node_timeout': Option(confs.number, 3.0, 'seconds to wait for its answer'),
     }
@@ -59,12 +69,18 @@ class ContainerUpdater(Daemon):
         self.connections = connections.Connections()
         self.pool = backend.Pool(connect_timeout=self.conf.conn_timeout)
         self.suppressed: dict[str, float] = {}
+        #: account server -> until when it is taken to be away
+        self._away: dict[int, float] = {}
+        #: database -> what it held when it was told, and who missed that; of this sweep, and of the last one
+        self._missed: dict[str, Missed] = {}
+        self._missed_before: dict[str, Missed] = {}
         self.counts: collections.Counter[str] = collections.Counter()
 
     def run_once(self, **limits: Any) -> None:
         """One sweep over all container databases of this host."""
         started = time.time()
         self.counts.clear()
+        self._missed_before, self._missed = self._missed, {}
         self.suppressed = {name: until for name, until in self.suppressed.items() if until > started}
         workers = green.Pool(self.conf.concurrency)
         pause = 1 / self.conf.containers_per_second if self.conf.containers_per_second else 0
@@ -98,28 +114,37 @@ class ContainerUpdater(Daemon):
             self.counts['failure'] += 1
 
     def tell(self, broker: ContainerBroker) -> str:
-        """Tell a container's account what it does not know: ``success``, ``failure`` or ``no_change``."""
+        """Tell a container's account what it does not know.
+
+        ``success``, ``failure``, ``no_change``; ``suppressed`` or ``waiting`` if that failed a moment ago.
+        """
         info = broker.info()
         if not Timestamp(info['put_timestamp']) or all(
                 info[name] == info[f'reported_{name}'] for name in REPORTED):
             return 'no_change'
-        account = info['account']
+        account, state = info['account'], tuple(info[name] for name in REPORTED)
         if self.suppressed.get(account, 0) > time.time():
             return 'suppressed'
+        missed = self._missed_before.get(broker.path)
+        if missed and missed.state == state and all(self._away.get(node, 0) > time.time() for node in missed.nodes):
+            self._missed[broker.path] = missed
+            return 'waiting'
         statuses = self._put(info)
-        told = sum(200 <= status < 300 for status in statuses)
+        took = {node for node, status in statuses.items() if 200 <= status < 300}
         if ContainerBroker.deleted(info):
             # an account that is gone, or going, need not be told that a container went
-            told += statuses.count(404)
-        if told <= len(statuses) // 2:
+            took |= {node for node, status in statuses.items() if status == 404}
+        if len(took) <= len(statuses) // 2:
             self.suppressed[account] = time.time() + self.conf.account_suppression_time
             return 'failure'
-        if told == len(statuses):
+        if len(took) == len(statuses):
             broker.reported(*(info[name] for name in REPORTED))
+        else:
+            self._missed[broker.path] = Missed(state, tuple(statuses.keys() - took))
         return 'success'
 
-    def _put(self, info: dict[str, Any]) -> list[int]:
-        """The answers of the account's servers; 0 for one that gave none."""
+    def _put(self, info: dict[str, Any]) -> dict[int, int]:
+        """The answers of the account's servers, by their devices; 0 for one that gave none."""
         part, nodes = self.ring.get_nodes(info['account'])
         headers = {
             'X-Put-Timestamp': info['put_timestamp'], 'X-Delete-Timestamp': info['delete_timestamp'],
@@ -127,22 +152,27 @@ class ContainerUpdater(Daemon):
             'X-Account-Override-Deleted': 'yes',
             'X-Backend-Storage-Policy-Index': str(info['storage_policy_index']), 'User-Agent': 'container-updater'}
         tail = f'{part}/{quote(info["account"])}/{quote(info["container"])}'
+        statuses = {node['id']: 0 for node in nodes}
         under_way = []
         for node in nodes:
             try:
-                under_way.append(self.pool.begin(node['ip'], node['port'], 'PUT', f'/{node["device"]}/{tail}', headers,
-                                                 timeout=self.conf.node_timeout))
+                under_way.append((node['id'], self.pool.begin(
+                    node['ip'], node['port'], 'PUT', f'/{node["device"]}/{tail}', headers,
+                    timeout=self.conf.node_timeout)))
             except errors.Error as error:
                 LOG.warning('%s/%s: %s', info['account'], info['container'], error)
-        statuses = [0] * (len(nodes) - len(under_way))
-        for exchange in under_way:
+        for node_id, exchange in under_way:
             try:
                 answer = exchange.answer()
                 answer.body()
-                statuses.append(answer.status)
+                statuses[node_id] = answer.status
             except errors.Error as error:
                 LOG.warning('%s/%s: %s', info['account'], info['container'], error)
-                statuses.append(0)
+        for node_id, status in statuses.items():
+            if 200 <= status < 500:
+                self._away.pop(node_id, None)
+            else:
+                self._away[node_id] = time.time() + self.conf.account_suppression_time
         return statuses
 
     def close(self) -> None:

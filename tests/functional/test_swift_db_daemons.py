@@ -10,6 +10,7 @@ from swift.account.auditor import AccountAuditor
 from swift.account.reaper import AccountReaper
 from swift.container.auditor import ContainerAuditor
 from swift.container.updater import ContainerUpdater
+from swift.http import HttpError
 from tests.swift_node import OBJECT, Node, at, stamp
 
 DEVICES = ('sda1', 'sdb1')
@@ -87,6 +88,44 @@ def test_the_updater_tries_again_what_most_servers_did_not_take(node):
     node.ring('account', 2)
     run(node, ContainerUpdater)
     assert counts(node) == {('1', '1', '1')}
+
+
+def test_what_only_a_server_that_is_away_missed_waits_for_it(tmp_path):
+    node = Node(tmp_path, ('sda1', 'sdb1', 'sdc1'))
+    app, asked, down = node.apps['account'], [], ['sdc1']
+
+    def put(request):
+        asked.append(request.path)
+        return HttpError(507).response() if request.path.split('/')[1] in down else app.put(request)
+    for device in node.devices:
+        node.account('PUT', f'/{device}/{part(node, "AUTH_a")}/AUTH_a', at(1))
+    paths = [f'/sda1/{part(node, "AUTH_a", name)}/AUTH_a/{name}' for name in map(str, range(10))]
+    for path in paths:
+        node.container('PUT', path, at(1))
+        node.container('PUT', f'{path}/o', {**OBJECT, **at(2)})
+    app.handlers['PUT'] = put
+    updater = ContainerUpdater({**node.conf, 'containers_per_second': '0', 'conn_timeout': '2',
+                                'account_suppression_time': '1000'})
+    for _ in range(3):
+        updater.run_once()
+    assert len(asked) == 30
+    node.container('PUT', f'{paths[3]}/other', {**OBJECT, **at(3)})     # whoever is there hears of it at once
+    updater.run_once()
+    assert len(asked) == 33
+    assert {node.account('HEAD', f'/{device}/{part(node, "AUTH_a")}/AUTH_a').headers['x-account-object-count']
+            for device in ('sda1', 'sdb1')} == {'11'}
+    updater.conf.account_suppression_time = 0       # from its next failure on
+    node.container('PUT', f'{paths[3]}/third', {**OBJECT, **at(4)})
+    updater.run_once()
+    down.clear()
+    updater.run_once()
+    assert {node.account('HEAD', f'/{device}/{part(node, "AUTH_a")}/AUTH_a').headers['x-account-object-count']
+            for device in node.devices} == {'12'}
+    asked.clear()
+    updater.run_once()
+    assert asked == []
+    updater.close()
+    node.close()
 
 
 def test_the_updater_tells_of_deletions(node):
