@@ -1,10 +1,18 @@
-"""The body of a large object: segments fetched one after the other, each checked against what was said of it.
+"""The body of a large object: its segments in their order, each checked against what was said of it.
 
 A ``walk`` tells the segments between two bytes of the whole; ``Segmented``
 fetches them with the rights of the client.  Before an answer begins its first
 segment is there, so that a whole that has changed is refused rather than cut.
+
+::
+
+    walk -> _Ahead: short segments are fetched side by side, up to AHEAD bytes before their turn
+         -> in order: those, and long segments piece by piece
+
+A long segment is not begun before its turn: its server would wait for a slow client, and give up.
 """
 
+import collections
 import dataclasses
 import logging
 import time
@@ -20,6 +28,8 @@ from swift.http.subrequest import make_subrequest
 
 LOG = logging.getLogger(__name__)
 
+#: bytes, and segments, that are fetched before their turn
+AHEAD, MOST_AHEAD = 256 * 1024, 8
 #: the first pieces of multipart/byteranges: the head of a part, then bytes of a segment
 HEAD_AND_DATA = 2
 
@@ -78,16 +88,27 @@ class Segmented:
 
     def ranged(self, start: int, stop: int | None) -> Iterator[bytes]:
         """The bytes between; raises ``SegmentError``."""
+        ahead = _Ahead(self._paced(start, stop), self._fetch)
+        try:
+            for segment, pieces in ahead:
+                if segment.data is not None:
+                    yield segment.data[segment.start:segment.stop]
+                else:
+                    yield from self._fetch(segment) if pieces is None else pieces
+        finally:
+            ahead.stop()
+
+    def _paced(self, start: int, stop: int | None) -> Iterator[Segment]:
+        """The segments, each when it may be fetched."""
         ends = time.monotonic() + self._limits.seconds
         pace = _Pace(self._limits)
         for segment in self._walk(start, stop):
             if time.monotonic() > ends:
                 raise SegmentError('While processing manifest, max_get_time exceeded')
-            if segment.data is not None:
-                yield segment.data[segment.start:segment.stop]
-            elif segment.stop > segment.start:
-                pace.wait(segment)
-                yield from self._fetch(segment)
+            if segment.stop > segment.start:
+                if segment.data is None:
+                    pace.wait(segment)
+                yield segment
 
     def _fetch(self, segment: Segment) -> Iterator[bytes]:
         headers = {} if segment.is_whole else {'Range': f'bytes={segment.start}-{segment.stop - 1}'}
@@ -108,6 +129,82 @@ class Segmented:
                 raise SegmentError(f'{segment.path} ended {left} bytes early', 503)
         finally:
             response.close()
+
+
+class _Ahead:
+    """Segments in their order, with the pieces of those that were fetched before their turn.
+
+    A greenlet walks on while a segment is sent, manifests within and pages of listings
+    included; failures are raised where they belong in the order.
+    """
+
+    def __init__(self, segments: Iterator[Segment], fetch: Callable[[Segment], Iterator[bytes]]) -> None:
+        self._segments = segments
+        self._fetch = fetch
+        #: a segment and who fetches it; or why there is no other one, ``None`` for the end
+        self._queue: collections.deque[tuple[Segment, green.Greenlet | None] | Exception | None] = collections.deque()
+        self._held = 0
+        self._stopped = False
+        self._changed = green.Event()
+        green.spawn(self._run)
+
+    def stop(self) -> None:
+        """Nobody wants the rest."""
+        self._stopped = True
+        self._changed.set()
+
+    def __iter__(self) -> Iterator[tuple[Segment, list[bytes] | None]]:
+        while True:
+            while not self._queue:
+                self._wait()
+            item = self._queue.popleft()
+            if item is None:
+                return
+            if isinstance(item, Exception):
+                raise item
+            segment, worker = item
+            pieces = worker.wait() if worker is not None else None
+            if isinstance(pieces, Exception):
+                raise pieces
+            self._held -= _size(segment)
+            self._changed.set()
+            yield segment, pieces
+
+    def _wait(self) -> None:
+        self._changed.clear()
+        self._changed.wait()
+
+    def _run(self) -> None:
+        last: Exception | None = None
+        try:
+            for segment in self._segments:
+                size = _size(segment)
+                while not self._stopped and self._queue and (
+                        self._held + size > AHEAD or len(self._queue) >= MOST_AHEAD):
+                    self._wait()
+                if self._stopped:
+                    return
+                short = segment.data is None and size <= AHEAD
+                self._held += size
+                self._put((segment, green.spawn(self._all, segment) if short else None))
+        except Exception as error:      # whoever reads has to hear of it
+            last = error
+        self._put(last)
+
+    def _put(self, item: tuple[Segment, green.Greenlet | None] | Exception | None) -> None:
+        self._queue.append(item)
+        self._changed.set()
+
+    def _all(self, segment: Segment) -> list[bytes] | Exception:
+        """The pieces, or why they cannot be had."""
+        try:
+            return list(self._fetch(segment))
+        except Exception as error:
+            return error
+
+
+def _size(segment: Segment) -> int:
+    return segment.stop - segment.start
 
 
 def _check(segment: Segment, response: Response) -> None:

@@ -8,7 +8,7 @@ import pytest
 from swift.conf import options
 from swift.http import Response
 from swift.middleware.dlo import OPTIONS, DynamicLargeObjects
-from swift.middleware.segments import SegmentError
+from swift.middleware.segments import MOST_AHEAD, SegmentError
 from tests.swift_store import Store
 
 
@@ -127,6 +127,9 @@ def test_a_whole_that_loses_a_segment_is_not_begun_or_broken_off(cloud):
 def test_a_page_that_fails_breaks_the_whole_off(tmp_path):
     (tmp_path / 'swift.conf').write_text('[swift-constraints]\ncontainer_listing_limit = 3\n')
     cloud = Cloud(swift_dir=str(tmp_path))
+    for number in range(2 * MOST_AHEAD):
+        cloud.ask('PUT', f'/v1/a/segs/p%20x{number}', body=b'x')
+    cloud.ask('PUT', '/v1/a/c/m', {'X-Object-Manifest': 'segs/p%20', 'Content-Type': 'x/y'}, b'hi')
     answer = Response.of(cloud.app, dict(cloud.store.requests[-1], REQUEST_METHOD='GET'))
     cloud.store.failing['GET', '/v1/a/segs'] = 503
     with pytest.raises(SegmentError):

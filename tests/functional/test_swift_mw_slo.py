@@ -7,9 +7,10 @@ import time
 
 import pytest
 
+from strata.testing import wait
 from swift.conf import options
-from swift.http import Response
-from swift.middleware.segments import SegmentError
+from swift.http import Request, Response
+from swift.middleware.segments import AHEAD, MOST_AHEAD, SegmentError
 from swift.middleware.slo import OPTIONS, StaticLargeObjects
 from tests.swift_store import Store
 
@@ -307,6 +308,48 @@ def test_a_whole_that_changes_later_on_is_broken_off(cloud):
     cloud.ask('DELETE', '/v1/a/segs/b')
     with pytest.raises(SegmentError):
         cloud.ask('GET', '/v1/a/c/slo')
+
+
+class Together:
+    """In front of the store: answers for segments only once so many are asked for at the same time."""
+
+    def __init__(self, store, number):
+        self.store, self.number, self.under_way = store, number, 0
+
+    def __call__(self, environ, start_response):
+        if not environ['PATH_INFO'].startswith('/v1/a/segs/'):
+            return self.store(environ, start_response)
+        self.under_way += 1
+        wait.until(lambda: self.under_way >= self.number, 5, 'others are asked for')
+        return self.store(environ, start_response)
+
+
+def test_short_segments_are_fetched_while_others_are_sent():
+    cloud = Cloud(rate_limit_segments_per_sec='0')
+    cloud.put([{'path': '/segs/a'}, {'path': '/segs/b', 'range': '3-7'}] * 20)
+    app = StaticLargeObjects(Together(cloud.store, 4), options({'rate_limit_segments_per_sec': '0'}, OPTIONS))
+    assert cloud.store.ask('GET', '/v1/a/c/slo', app=app).body == (A + B[3:8]) * 20
+    app.app = Together(cloud.store, 4)
+    assert cloud.store.ask('GET', '/v1/a/c/slo', {'Range': 'bytes=12-211'}, app=app).body == \
+        ((A + B[3:8]) * 20)[12:212]
+
+
+@pytest.mark.parametrize('size, most', [(10, MOST_AHEAD + 2), (AHEAD // 4, 4 + 2), (AHEAD + 1, 1)])
+def test_no_more_than_so_much_is_fetched_before_its_turn(size, most):
+    cloud = Cloud(rate_limit_segments_per_sec='0')
+    for number in range(20):
+        cloud.ask('PUT', f'/v1/a/segs/{number}', body=b'x' * size)
+    cloud.put([{'path': f'/segs/{number}'} for number in range(20)])
+    cloud.store.asked.clear()
+    response = Request.blank('/v1/a/c/slo').respond(cloud.app)
+    pieces = iter(response.app_iter)
+    assert next(pieces) == b'x' * size
+    asked = [path for method, path in cloud.store.asked if '/segs/' in path]
+    assert len(asked) <= most
+    response.close()
+    with pytest.raises(StopIteration):
+        next(pieces)
+    assert len([path for method, path in cloud.store.asked if '/segs/' in path]) <= most
 
 
 def test_segments_are_read_with_the_client_s_rights(cloud):
