@@ -31,9 +31,6 @@ LOG = logging.getLogger(__name__)
 Value = TypeVar('Value')
 Item = dict[str, Any]
 
-#: of all databases of this process
-SYNCS = pending.Syncs()
-
 #: how long a reader waits for those who append before it answers without what waits
 STALE_AFTER = 0.1
 
@@ -183,7 +180,7 @@ class Broker:
                 pending.drain(self.pending_path, lambda rows: self._merge_pending([*rows, row]))
                 return
             appended = pending.append(self.pending_path, row)
-        SYNCS.finish(appended)
+        pending.finish(appended)
 
     def commit_pending(self) -> None:
         """Bring what waits into the database."""

@@ -10,26 +10,19 @@ be read (a write cut short by a crash was never acknowledged) is left out.
 
 import base64
 import contextlib
-import errno
 import logging
 import os
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from strata import green
 from swift.db.errors import DatabaseBusy
-from swift.storage import files, locks, pickles
+from swift.storage import files, locks, pickles, syncs
 from swift.storage.errors import Locked
 
 LOG = logging.getLogger(__name__)
 
 #: bytes after which rows go into the database at once
 CAP = 131_072
-#: seconds after which a sync is worth a thread
-SLOW = 0.002
-#: rows a sync brings on average from which on waiting for company is worth it, and how often that is tried
-ALONE, TRY = 1.2, 16
 
 Row = tuple[Any, ...]
 
@@ -74,7 +67,7 @@ def size(path: str) -> int:
 
 
 def append(path: str, row: Row) -> int:
-    """Add a row; the caller holds the lock.  Returns the open file, for ``Syncs.finish``."""
+    """Add a row; the caller holds the lock.  Returns the open file, for ``finish``."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         files.write_all(descriptor, encode(row))
@@ -84,80 +77,17 @@ def append(path: str, row: Row) -> int:
     return descriptor
 
 
-class _Round:
-    """One sync, and those who wait for it."""
-
-    __slots__ = ('done', 'error', 'rows')
-
-    def __init__(self) -> None:
-        self.done = green.Event()
-        self.error: OSError | None = None
-        self.rows = 1
+#: one sync for the rows of a file that come together; files of their own go side by side
+_ROUNDS = syncs.Rounds(turns=1, data=True)
 
 
-class Syncs:
-    """Brings appended rows to disk, and those of one file that come at about the same time with one sync.
-
-    The first waits until all greenlets that can run have run, and syncs for
-    those who have joined; whether that is worth it is tried now and then.  A
-    sync blocks every greenlet, which a fast disk makes not worth avoiding; where
-    it is slow it runs on a native thread.
-    """
-
-    def __init__(self, slow: float = SLOW) -> None:
-        self.slow = slow
-        #: how long a sync takes here, and how many rows it brings, averaged over the last ones
-        self.pace = 0.0
-        self.company = 1.0
-        self._turn = 0
-        self._next: dict[tuple[int, int], _Round] = {}
-        self._running: dict[tuple[int, int], _Round] = {}
-
-    def finish(self, descriptor: int) -> None:
-        """Close a file whose content is on disk then; raises ``OSError``."""
-        try:
-            self._turn += 1
-            if self.pace >= self.slow or self.company > ALONE or not self._turn % TRY or self._next:
-                self._together(descriptor)
-            else:
-                self._sync(descriptor)
-        finally:
-            os.close(descriptor)
-
-    def _sync(self, descriptor: int) -> None:
-        began = time.perf_counter()
-        if self.pace < self.slow:
-            os.fdatasync(descriptor)
-        else:
-            green.native(os.fdatasync, descriptor)
-        self.pace += (time.perf_counter() - began - self.pace) / 16
-
-    def _together(self, descriptor: int) -> None:
+def finish(descriptor: int) -> None:
+    """Close a file whose content is on disk then; raises ``OSError``."""
+    try:
         found = os.fstat(descriptor)
-        key = found.st_dev, found.st_ino
-        joined = self._next.get(key)
-        if joined is not None:      # it has not begun, so it will bring our row along
-            joined.rows += 1
-            joined.done.wait()
-            if joined.error is not None:
-                raise joined.error
-            return
-        mine = self._next[key] = _Round()
-        try:
-            green.sleep(0)
-            while key in self._running:
-                self._running[key].done.wait()
-            self._running[key] = self._next.pop(key)
-            self._sync(descriptor)
-            self.company += (mine.rows - self.company) / 8
-        except BaseException as error:
-            mine.error = error if isinstance(error, OSError) else OSError(errno.EINTR, 'a sync was given up')
-            raise
-        finally:
-            for rounds in (self._next, self._running):
-                if rounds.get(key) is mine:
-                    del rounds[key]
-            mine.done.set()
+        _ROUNDS.join((found.st_dev, found.st_ino), descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def drain(path: str, merge: Callable[[list[Row]], None]) -> int:

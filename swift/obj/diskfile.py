@@ -273,7 +273,7 @@ class DiskFile:
                         self.name, self.device, size, most)
             raise MetadataTooLarge(size=size, most=most, device=self.device)
 
-    def write_metadata(self, metadata: dict[str, str], *, alone: bool = True) -> None:
+    def write_metadata(self, metadata: dict[str, str]) -> None:
         """Keep the metadata of a POST; with ``Content-Type-Timestamp`` if it sets the type.
 
         Raises ``MetadataTooLarge``, ``NoSpace`` or ``OSError``.
@@ -281,31 +281,31 @@ class DiskFile:
         when = Timestamp(metadata['X-Timestamp'])
         typed = metadata.get('Content-Type-Timestamp')
         stem = timestamps.encode(when, Timestamp(typed), explicit=True) if typed else when.internal
-        self._write_empty(f'{stem}.meta', metadata, alone=alone)
+        self._write_empty(f'{stem}.meta', metadata)
 
-    def delete(self, timestamp: Timestamp, *, alone: bool = True) -> None:
+    def delete(self, timestamp: Timestamp) -> None:
         """Keep that the object was deleted.  Raises ``NoSpace`` or ``OSError``."""
-        self._write_empty(f'{timestamp.internal}.ts', {'X-Timestamp': timestamp.internal}, alone=alone)
+        self._write_empty(f'{timestamp.internal}.ts', {'X-Timestamp': timestamp.internal})
 
-    def install_empty(self, filename: str, metadata: Mapping[str, str], *, alone: bool = True) -> None:
+    def install_empty(self, filename: str, metadata: Mapping[str, str]) -> None:
         """Keep a ``.meta`` or ``.ts`` of another replica as it is there.  Raises as ``write_metadata``."""
-        self._write_empty(filename, metadata, alone=alone)
+        self._write_empty(filename, metadata)
 
-    def _write_empty(self, filename: str, metadata: Mapping[str, str], *, alone: bool) -> None:
+    def _write_empty(self, filename: str, metadata: Mapping[str, str]) -> None:
         assert self.name is not None
         try:
             file = files.Unnamed(os.path.dirname(os.path.dirname(self.path)), self.tmp)
             try:
                 metadatas.write(file.fd, {**metadata, 'name': self.name}, self.device)
-                self.settle(file, filename, alone=alone)
+                self.settle(file, filename)
             finally:
                 file.close()
         except OSError as error:
             raise self.translated(error) from error
 
-    def settle(self, file: files.Unnamed, filename: str, *, alone: bool = True, heavy: bool = False) -> None:
+    def settle(self, file: files.Unnamed, filename: str, *, heavy: bool = False) -> None:
         """Put a finished file in its place, durably; remove what it makes obsolete.  Raises ``OSError``."""
-        changed = self.store.committer.commit(file, f'{self.path}/{filename}', alone=alone, heavy=heavy)
+        changed = self.store.committer.commit(file, f'{self.path}/{filename}', heavy=heavy)
         names = [filename]
         if os.path.dirname(self.path) not in changed:      # else the directory is new
             with contextlib.suppress(FileNotFoundError):      # what is written was obsolete already

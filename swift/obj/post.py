@@ -36,7 +36,7 @@ def post(server: 'ObjectServer', request: Request) -> Response:
     file.check_metadata_fits({**metadata, 'name': file.name or ''})
     if renewed:
         _update_queue(server, names, request, _seconds(before.get('X-Delete-At')), expiry, file.size)
-    file.write_metadata(metadata, alone=server.alone)
+    file.write_metadata(metadata)
     _update_listing(server, names, request, file, metadata)
     said = {'X-Backend-Content-Type': metadata.get('Content-Type', before.get('Content-Type', ''))}
     said.update({name: value for name, value in before.items() if name.lower().startswith('x-object-sysmeta-')})

@@ -51,7 +51,7 @@ def put(server: 'ObjectServer', request: Request) -> Response:
         metadata.update({'Content-Length': str(upload.written), 'ETag': etag})
         metadata.update({name: value for name, value in footers.items() if server.keeps(name.lower())
                          or name.lower() in server.allowed})
-        upload.finish(metadata, alone=server.alone)
+        upload.finish(metadata)
     _update_queue(server, names, request, before, expiry, upload.written)
     headers = {'X-Size': metadata['Content-Length'], 'X-Content-Type': metadata['Content-Type'],
                'X-Timestamp': when.internal, 'X-Etag': etag}

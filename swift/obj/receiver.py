@@ -111,7 +111,7 @@ def _take(server: 'ObjectServer', request: Request, device: str, partition: str,
     if entry.extension != '.data':
         if size:
             raise HttpError(422, 'Only data have a body')
-        file.install_empty(entry.name, found, alone=server.alone)
+        file.install_empty(entry.name, found)
         return Response(201)
     if found.get('Content-Length') != str(size):
         raise HttpError(422, 'The metadata tell another length')
@@ -123,7 +123,7 @@ def _take(server: 'ObjectServer', request: Request, device: str, partition: str,
             upload.write(chunk)
         if found.get('ETag', '').lower() != upload.etag:
             raise HttpError(422, 'The metadata tell another MD5')
-        upload.install(entry.name, found, alone=server.alone)
+        upload.install(entry.name, found)
     return Response(201)
 
 

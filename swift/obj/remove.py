@@ -62,7 +62,7 @@ def _bury(server: 'ObjectServer', names: 'Names', file: 'DiskFile', request: Req
     when = request.timestamp
     if expiry:
         server.updates.expiry('DELETE', expiry, names.triple, request, names.device, names.policy)
-    file.delete(when, alone=server.alone)
+    file.delete(when)
     server.updates.container('DELETE', names.triple, request, {'X-Timestamp': when.internal}, names.device,
                              names.policy)
 

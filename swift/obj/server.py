@@ -83,8 +83,6 @@ class ObjectServer:
         self.pool = Pool(connect_timeout=self.conf.conn_timeout)
         self.updates = Updates(self.conf, self.store, self.pool)
         self.allowed = frozenset(name.lower() for name in self.conf.allowed_headers) - {'x-timestamp', 'etag'}
-        #: requests under way in this process
-        self.active = 0
         # what is known of names of metadata, and of keys of environs
         self._shown: dict[str, str] = {}
         self._kept: dict[str, tuple[str, bool]] = {}
@@ -97,12 +95,7 @@ class ObjectServer:
                       if only is None or name == 'OPTIONS' or (name in REPLICATION) == only}
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        self.active += 1
-        try:
-            response = self.answer(environ)
-        finally:
-            self.active -= 1
-        return response(environ, start_response)
+        return self.answer(environ)(environ, start_response)
 
     def answer(self, environ: dict[str, Any]) -> Response:
         """The answer to a request, whatever happens."""
@@ -158,11 +151,6 @@ class ObjectServer:
         if policy is None:
             raise HttpError(503, f'No policy with index {index}')
         return policy
-
-    @property
-    def alone(self) -> bool:
-        """Whether the request under way is the only one, so that it may block."""
-        return self.active <= 1
 
     def kept(self, key: str) -> tuple[str, bool]:
         """The name by which an environ key's value is kept with an object, empty if it is not;

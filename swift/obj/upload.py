@@ -95,21 +95,21 @@ class Upload:
         files.forget(self._unnamed.fd, self._synced, self.written - self._synced)
         self._synced = self.written
 
-    def finish(self, metadata: Mapping[str, str], *, alone: bool = True) -> None:
+    def finish(self, metadata: Mapping[str, str]) -> None:
         """Give the object its metadata and its place; it is durable when this returns.
 
         ``metadata`` has X-Timestamp, Content-Length and ETag; the name is added.
-        ``alone``: nothing else goes on in this process.  Raises ``MetadataTooLarge``, ``NoSpace`` or ``OSError``.
+        Raises ``MetadataTooLarge``, ``NoSpace`` or ``OSError``.
         """
-        self.install(f'{Timestamp(metadata["X-Timestamp"]).internal}.data', metadata, alone=alone)
+        self.install(f'{Timestamp(metadata["X-Timestamp"]).internal}.data', metadata)
 
-    def install(self, filename: str, metadata: Mapping[str, str], *, alone: bool = True) -> None:
+    def install(self, filename: str, metadata: Mapping[str, str]) -> None:
         """As ``finish``, under the name that the file has at another replica."""
         file = self.file
         assert file.name is not None
         try:
             metadatas.write(self._unnamed.fd, {**metadata, 'name': file.name}, file.device)
-            file.settle(self._unnamed, filename, alone=alone, heavy=self.written >= LARGE)
+            file.settle(self._unnamed, filename, heavy=self.written >= LARGE)
             if self.written > file.store.conf.keep_cache_size:
                 files.forget(self._unnamed.fd)
         except OSError as error:

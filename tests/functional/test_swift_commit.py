@@ -90,7 +90,7 @@ def test_everything_that_was_committed_survives_a_crash(disk, request):
         for turn in range(5):
             content = b'%d.%d ' % (number, turn) * (1 + 2000 * turn)
             file = begin(disk, content)
-            committer.commit(file, f'{disk.path}/objects/{turn}/{number % 7:03x}/{number}/{turn}.data', alone=False)
+            committer.commit(file, f'{disk.path}/objects/{turn}/{number % 7:03x}/{number}/{turn}.data')
             file.close()
             kept[number, turn] = content
     kept = {}

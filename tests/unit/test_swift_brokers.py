@@ -165,22 +165,22 @@ def test_rows_of_older_releases_are_understood(container, account):
 def test_on_a_slow_disk_writers_share_syncs_and_each_waits_for_its_own(container, monkeypatch):
     counted = []
 
-    def slowly(descriptor):
+    def slowly(descriptor, *, data):
         counted.append(os.fstat(descriptor).st_size)
-        time.sleep(0.02)
+        green.sleep(0.02)
     # what the disk does is not ours: it only gets slower here
-    monkeypatch.setattr('os.fdatasync', slowly)
-    syncs = pending.Syncs()
-    monkeypatch.setattr('swift.db.broker.SYNCS', syncs)
-    for _ in range(20):
-        container.put_object('first', ts(2), 1, 't', 'e')
-    counted.clear()
-    assert syncs.pace > syncs.slow
-    workers = [green.spawn(container.put_object, f'o{number:03}', ts(2), 1, 't', 'e') for number in range(40)]
+    monkeypatch.setattr('swift.storage.syncs.sync', slowly)
+    sizes = []
+
+    def write(number):
+        container.put_object(f'o{number:03}', ts(2), 1, 't', 'e')
+        sizes.append(counted[-1])
+    workers = [green.spawn(write, number) for number in range(40)]
     for worker in workers:
         worker.wait(20)
     assert len(counted) < 10
-    assert len(names(container)) == 41
+    assert counted[-1] == os.stat(container.pending_path).st_size
+    assert len(sizes) == len(names(container)) == 40
 
 
 def append_many(path, start, count):

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from strata import green
-from swift.storage import commit, devices, files, locks, pickles, quarantine
+from swift.storage import commit, devices, files, locks, pickles, quarantine, syncs
 from swift.storage.errors import Locked, Unsafe
 
 
@@ -138,37 +138,103 @@ def test_space_is_set_aside_without_changing_the_size(tmp_path):
             files.allocate(file.fileno(), 1 << 55)
 
 
+@pytest.fixture(autouse=True)
+def writes_at_once(monkeypatch):
+    """However slow the disk of these tests is."""
+    monkeypatch.setattr(syncs, '_writing', {})
+    monkeypatch.setattr(syncs, 'SHORT', 60.0)
+
+
+@pytest.fixture(params=['at once', 'by the kernel', 'by a thread'])
+def way(request, monkeypatch):
+    """How a sync is done: a disk that is quick, one that is not, and a kernel that cannot do it by itself."""
+    monkeypatch.setattr(syncs, '_syncing', {})
+    monkeypatch.setattr(syncs, 'QUICK', 60.0 if request.param == 'at once' else -1.0)
+    if request.param == 'by a thread':
+        monkeypatch.setattr(syncs, '_aio', lambda: None)
+    elif request.param == 'by the kernel' and syncs._aio() is None:
+        pytest.skip('this kernel cannot')
+
+
 @pytest.mark.parametrize('journal', [True, False])
-def test_files_that_are_finished_together_are_committed_together(tmp_path, monkeypatch, journal):
+def test_files_that_are_finished_together_are_committed_together(tmp_path, monkeypatch, journal, way):
     monkeypatch.setattr(commit, 'ordered', lambda *device: journal)
-    batches = []
-    real = commit.perform
-    monkeypatch.setattr(commit, 'perform', lambda jobs: (batches.append(len(jobs)), real(jobs)))
+    synced = []
+    real = syncs.sync
+    monkeypatch.setattr(syncs, 'sync', lambda fd, **how: (synced.append(fd), real(fd, **how)))
     committer = commit.Committer()
 
     def one(number):
         file = files.Unnamed(str(tmp_path), str(tmp_path / 'tmp'))
         files.write_all(file.fd, b'%d' % number)
-        assert committer.commit(file, str(tmp_path / f'{number % 3}' / f'{number}'), alone=False)[0] == \
+        assert committer.commit(file, str(tmp_path / f'{number % 3}' / f'{number}'))[0] == \
             str(tmp_path / f'{number % 3}')
         file.close()
-    for pace in (0.0, 1.0):     # at once; and on a native thread
-        committer.pace = pace
-        batches.clear()
-        green.Pool(20).map(one, range(20))
-        assert sum(batches) == 20
-        assert len(batches) <= 3
+    green.Pool(20).map(one, range(20))
     assert all((tmp_path / f'{number % 3}' / f'{number}').read_bytes() == b'%d' % number for number in range(20))
+    # without a journal, each file and each directory that has got an entry
+    assert len(synced) <= 3 if journal else len(synced) >= 40
 
 
-def test_whoever_loses_the_leader_of_a_batch_is_told(tmp_path):
+def test_others_go_on_while_one_waits_for_the_disk(tmp_path, monkeypatch, way):
+    turns = []
+    if syncs.QUICK > 0:
+        pytest.skip('there is nothing to wait for')
+    with open(tmp_path / 'file', 'wb') as file:
+        file.write(b'x')
+        file.flush()
+        green.spawn(turns.append, 1)
+        for _ in range(100):      # one that is done at once lets nobody run
+            syncs.sync(file.fileno())
+        assert turns == [1]
+
+
+def test_a_sync_that_fails_says_so(tmp_path, way):
+    reader, writer = os.pipe()
+    try:
+        with pytest.raises(OSError):
+            syncs.sync(reader)
+    finally:
+        os.close(reader)
+        os.close(writer)
+    with pytest.raises(OSError):
+        syncs.sync(-1)
+
+
+def test_a_child_syncs_as_its_parent_did(tmp_path, monkeypatch):
+    monkeypatch.setattr(syncs, '_syncing', {})
+    monkeypatch.setattr(syncs, 'QUICK', -1.0)
+    with open(tmp_path / 'file', 'wb') as file:
+        syncs.sync(file.fileno())
+        child = os.fork()
+        if not child:
+            green.after_fork()
+            file.write(b'x')
+            syncs.sync(file.fileno())
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        syncs.sync(file.fileno())
+
+
+def test_who_is_slow_once_is_not_called_slow_and_who_was_is_tried_again():
+    pace = syncs.Pace(0.001)
+    pace.took(10.0)
+    assert not pace.slow()
+    pace.took(10.0)
+    assert pace.slow()
+    tries = [pace.slow() for _ in range(100)]
+    assert tries[0] and not tries[-1]
+
+
+def test_whoever_loses_the_leader_of_a_batch_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(commit, 'ordered', lambda *device: True)
     committer = commit.Committer()
     outcomes = []
 
     def one(number):
         file = files.Unnamed(str(tmp_path), str(tmp_path / 'tmp'))
         try:
-            committer.commit(file, str(tmp_path / f'{number}'), alone=False)
+            committer.commit(file, str(tmp_path / f'{number}'))
             outcomes.append('done')
         except OSError:
             outcomes.append('told')
@@ -195,7 +261,7 @@ def test_a_file_that_cannot_be_committed_does_not_stop_the_others(tmp_path, monk
         file = files.Unnamed(str(tmp_path), str(tmp_path / 'tmp'))
         folder = tmp_path / ('file' if number == 2 else 'folder')
         try:
-            committer.commit(file, str(folder / str(number)), alone=False)
+            committer.commit(file, str(folder / str(number)))
         except OSError:
             failed.append(number)
         file.close()

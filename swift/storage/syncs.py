@@ -1,0 +1,274 @@
+"""Waiting for the disk without holding others up.
+
+    sync(fd)                what a file holds is on disk
+    write_out(fd)           its data has left for the disk, which may still hold it in its cache
+    Rounds().join(key, fd)  as ``sync``: one for all who come while the one before it is under way
+
+Where the disk is slower than it is worth, the kernel is asked to do it (AIO's
+FSYNC) and tells an eventfd when it is done, so that no greenlet waits for
+another's sync.  Waking a native thread for it would cost six times as much CPU;
+that is the way where there is no AIO.
+"""
+
+import ctypes
+import errno
+import os
+import platform
+import time
+from collections.abc import Hashable, Iterable
+
+from strata import green
+from swift.storage import files
+
+#: seconds that a sync, and that writing a small file's data out, may block everybody
+QUICK, SHORT = 0.0001, 0.001
+#: syncs that may be under way
+DEPTH = 1024
+#: io_setup, io_getevents, io_submit
+_NUMBERS = {'x86_64': (206, 208, 209), 'aarch64': (0, 4, 2)}
+_FSYNC, _FDSYNC, _TELL = 2, 3, 1
+
+
+class _Control(ctypes.Structure):
+    """``struct iocb``."""
+
+    _fields_ = [('data', ctypes.c_uint64), ('key', ctypes.c_uint32), ('flags', ctypes.c_uint32),
+                ('action', ctypes.c_uint16), ('priority', ctypes.c_int16), ('fd', ctypes.c_uint32),
+                ('buffer', ctypes.c_uint64), ('size', ctypes.c_uint64), ('offset', ctypes.c_int64),
+                ('reserved', ctypes.c_uint64), ('tell', ctypes.c_uint32), ('event', ctypes.c_uint32)]
+
+
+class _Outcome(ctypes.Structure):
+    """``struct io_event``."""
+
+    _fields_ = [('data', ctypes.c_uint64), ('control', ctypes.c_uint64), ('result', ctypes.c_int64),
+                ('further', ctypes.c_int64)]
+
+
+class _Slot:
+    """A sync under way, or one to come."""
+
+    __slots__ = ('address', 'control', 'event', 'number', 'result')
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.control = _Control(data=number, tell=_TELL, event=self.event)
+        self.address = ctypes.c_void_p(ctypes.addressof(self.control))
+        #: what the kernel said, 0 or a negative error; ``None`` until then
+        self.result: int | None = None
+
+
+class Kernel:
+    """The kernel's asynchronous syncs, for one process.  Raises ``OSError`` where there are none."""
+
+    def __init__(self) -> None:
+        numbers = _NUMBERS.get(platform.machine())
+        if numbers is None:
+            raise OSError(errno.ENOSYS, 'AIO is not known here')
+        self.owner = os.getpid()
+        self._call = ctypes.CDLL(None, use_errno=True).syscall
+        self._getevents, self._submit = (ctypes.c_long(each) for each in numbers[1:])
+        self._context = ctypes.c_ulong()
+        if self._call(ctypes.c_long(numbers[0]), ctypes.c_long(DEPTH), ctypes.byref(self._context)):
+            raise OSError(ctypes.get_errno(), 'there is no AIO')
+        self._outcomes = (_Outcome * 32)()
+        self._slots: dict[int, _Slot] = {}
+        self._spare: list[_Slot] = []
+        self._made = 0
+
+    def sync(self, fd: int, data: bool) -> bool:
+        """Sync a file; ``False`` if the kernel takes no more.  Raises ``OSError`` if it failed."""
+        slot = self._spare.pop() if self._spare else self._make()
+        control = slot.control
+        control.fd, control.action, slot.result = fd, _FDSYNC if data else _FSYNC, None
+        if self._call(self._submit, self._context, ctypes.c_long(1), ctypes.byref(slot.address)) != 1:
+            code = ctypes.get_errno()
+            self._spare.append(slot)
+            if code in (errno.EAGAIN, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+                return False
+            raise OSError(code, os.strerror(code))
+        self._slots[slot.number] = slot
+        try:
+            while slot.result is None:
+                green.readable(slot.event)
+                self._hear()
+        except BaseException:      # killed: whoever hears of it lets go of it
+            os.close(slot.event)
+            raise
+        os.eventfd_read(slot.event)
+        self._spare.append(slot)
+        if slot.result < 0:
+            raise OSError(-slot.result, os.strerror(-slot.result))
+        return True
+
+    def _make(self) -> _Slot:
+        self._made += 1
+        return _Slot(self._made)
+
+    def _hear(self) -> None:
+        """Take what has come, of all."""
+        count = self._call(self._getevents, self._context, ctypes.c_long(0), ctypes.c_long(len(self._outcomes)),
+                           self._outcomes, None)
+        for number in range(count):
+            outcome = self._outcomes[number]
+            self._slots.pop(outcome.data).result = outcome.result
+
+
+_kernel: Kernel | None = None
+_missing = False
+
+
+def _aio() -> Kernel | None:
+    global _kernel, _missing
+    if (_kernel is None or _kernel.owner != os.getpid()) and not _missing:
+        try:
+            _kernel = Kernel()      # a context is not carried over a fork
+        except OSError:
+            _kernel, _missing = None, True
+    return _kernel
+
+
+class Pace:
+    """Whether something takes more than ``limit`` seconds here; once it did, it is tried again now and then."""
+
+    __slots__ = ('limit', 'seconds')
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+        self.seconds = 0.0
+
+    def slow(self) -> bool:
+        """Whether it was, the last times."""
+        if self.seconds <= self.limit:
+            return False
+        self.seconds *= 0.98
+        return True
+
+    def took(self, seconds: float) -> None:
+        """One more time; a single long one proves nothing."""
+        self.seconds += (min(seconds, self.limit * 8) - self.seconds) / 8
+
+
+_syncing: dict[int, Pace] = {}
+_writing: dict[int, Pace] = {}
+
+
+def sync(fd: int, *, data: bool = False) -> None:
+    """A file, or a directory, is on disk; ``data``: but for what only tells times.  Raises ``OSError``."""
+    device = os.fstat(fd).st_dev
+    pace = _syncing.get(device) or _syncing.setdefault(device, Pace(QUICK))
+    if not pace.slow():
+        began = time.perf_counter()
+        _block(fd, data)
+        pace.took(time.perf_counter() - began)
+        return
+    kernel = _aio()
+    if kernel is None or not kernel.sync(fd, data):
+        own = os.dup(fd)      # whoever is killed closes his while the thread goes on
+        try:
+            green.native(_block, own, data)
+        finally:
+            os.close(own)
+
+
+def _block(fd: int, data: bool) -> None:
+    if data:
+        os.fdatasync(fd)
+    else:
+        os.fsync(fd)
+
+
+def sync_directories(paths: Iterable[str]) -> None:
+    """The entries of these are on disk; one that is gone is no error.  Raises ``OSError``."""
+    for path in paths:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        try:
+            sync(fd)
+        finally:
+            os.close(fd)
+
+
+def write_out(fd: int) -> None:
+    """The data of a small file has left for the disk, which may hold it in its cache.  Raises ``OSError``."""
+    device = os.fstat(fd).st_dev
+    pace = _writing.get(device) or _writing.setdefault(device, Pace(SHORT))
+    if pace.slow():
+        sync(fd, data=True)
+        return
+    began = time.perf_counter()
+    files.await_written(fd)
+    pace.took(time.perf_counter() - began)
+
+
+class _Round:
+    """One sync, and those who wait for it."""
+
+    __slots__ = ('done', 'error', 'fd')
+
+    def __init__(self) -> None:
+        self.done: green.Event | None = None
+        self.error: OSError | None = None
+        self.fd = -1
+
+
+class Rounds:
+    """Syncs that do for several.
+
+    ``turns``: how often others get a turn, and may join, before a sync begins.
+    """
+
+    def __init__(self, turns: int, *, data: bool = False) -> None:
+        self.turns = turns
+        self.data = data
+        self._next: dict[Hashable, _Round] = {}
+        self._running: dict[Hashable, _Round] = {}
+
+    def join(self, key: Hashable, fd: int) -> None:
+        """Wait for a sync that begins after this was called.  Raises ``OSError``.
+
+        Of those with the same ``key`` who come together the last one's file is
+        synced, which is to be enough for all of them.
+        """
+        joined = self._next.get(key)
+        if joined is None:
+            self._lead(key, fd)
+            return
+        joined.fd = fd      # it has not begun
+        try:
+            _wait(joined)
+        except BaseException:
+            if joined.fd == fd:
+                joined.fd = -1      # ours is about to be closed
+            raise
+        if joined.error is not None:
+            raise joined.error
+
+    def _lead(self, key: Hashable, fd: int) -> None:
+        mine = self._next[key] = _Round()
+        mine.fd = fd
+        try:
+            for _ in range(self.turns):
+                green.sleep(0)
+            while (before := self._running.get(key)) is not None:
+                _wait(before)
+            self._running[key] = self._next.pop(key)
+            sync(mine.fd, data=self.data)
+        except BaseException as error:
+            mine.error = error if isinstance(error, OSError) else OSError(errno.EINTR, 'a sync was given up')
+            raise
+        finally:
+            for rounds in (self._next, self._running):
+                if rounds.get(key) is mine:
+                    del rounds[key]
+            if mine.done is not None:
+                mine.done.set()
+
+
+def _wait(other: _Round) -> None:
+    if other.done is None:
+        other.done = green.Event()
+    other.done.wait()
