@@ -56,35 +56,27 @@ class _Line(Wire):
         finally:
             pool.waiting.discard(self)
 
+    @property
+    def watch(self) -> green.Watch:
+        """To wait for several at once."""
+        return self._watch
+
     def alive(self) -> bool:
-        """Whether an idle connection can be used: nothing has come, not even the end."""
-        try:
-            self._sock.recv(1)
-        except (BlockingIOError, InterruptedError):
-            return True
-        except OSError:
-            pass
-        return False
+        """Whether an idle connection can be used: nothing has come, not even the end, as far as is known."""
+        return not self._watch.ready or self._take(1) is None
 
     def receive_much(self, seconds: float) -> bytes:
         """As ``receive``, for the middle of a long body: more at a time."""
-        try:
-            data: bytes = self._sock.recv(MUCH)
-        except (BlockingIOError, InterruptedError):
-            return self.receive(seconds, eager=False)
-        except OSError:
-            return b''
-        self._spend(len(data))
-        return data
+        return self.receive_until(time.monotonic() + seconds, MUCH)
 
     def peek(self) -> bool:
         """Take what has come into the buffer; whether there is anything, or the end."""
-        try:
-            self.buffer += self._sock.recv(READ)
-        except (BlockingIOError, InterruptedError):
+        if not self._watch.ready:
             return False
-        except OSError:
-            pass
+        data = self._take(READ)
+        if data is None:
+            return False
+        self.buffer += data
         return True
 
     def connect(self, address: Any, seconds: float) -> str | None:
@@ -274,9 +266,9 @@ class Exchange:
         self.timeout = timeout
 
     @property
-    def fileno(self) -> int:
-        """The socket's descriptor, to wait for several at once."""
-        return self._line.fileno if self._line is not None else -1
+    def watch(self) -> green.Watch | None:
+        """Tells when something comes, to wait for several at once."""
+        return self._line.watch if self._line is not None else None
 
     def start(self) -> None:
         """Send the head, and the body if it is known."""
@@ -369,7 +361,7 @@ class Exchange:
                     self.fail(Broken, f'answered what is no HTTP: {error}')
             if len(line.buffer) > HEAD_BYTES:
                 self.fail(Broken, 'answered with too long a head')
-            data = line.receive(seconds, eager=False)
+            data = line.receive(seconds)
             if not data:
                 if line.expired:
                     self.fail(TimedOut, f'did not answer within {seconds} s')
@@ -402,5 +394,9 @@ def ready(exchanges: Iterable[Exchange], seconds: float) -> list[Exchange]:
     found = [each for each in exchanges if each.arrived()]
     if found or seconds <= 0:
         return found
-    by_number = {each.fileno: each for each in exchanges}
-    return [by_number[each] for each in green.any_readable(by_number, seconds)]
+    deadline = time.monotonic() + seconds
+    watches = [each.watch for each in exchanges if each.watch is not None]
+    while not found and green.any_ready(watches, seconds):
+        found = [each for each in exchanges if each.arrived()]
+        seconds = deadline - time.monotonic()
+    return found

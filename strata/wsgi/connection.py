@@ -102,7 +102,7 @@ class Connection:
         wire, limits = self.wire, self._limits
         self.idle = not wire.buffer
         if self.idle:
-            wire.buffer = wire.receive(limits.header_time if first else limits.idle_time, eager=first)
+            wire.buffer = wire.receive(limits.header_time if first else limits.idle_time)
             if not wire.buffer:
                 return b''
         self.idle = False

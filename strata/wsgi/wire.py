@@ -24,13 +24,14 @@ class Disconnected(OSError):
 class Wire:
     """A connected socket; ``buffer`` holds what was received and not yet taken."""
 
-    __slots__ = ('_share', '_sock', 'buffer', 'closed', 'deadline', 'expired', 'fileno', 'waited', 'writing')
+    __slots__ = ('_share', '_sock', '_watch', 'buffer', 'closed', 'deadline', 'expired', 'fileno', 'waited', 'writing')
 
     def __init__(self, sock: Any) -> None:
         sock.setblocking(False)
         self._sock = sock
         self._share = FAIR_SHARE
         self.fileno: int = sock.fileno()
+        self._watch = green.Watch(self.fileno)
         self.buffer = b''
         #: when ``expire`` is due, by the monotonic clock
         self.deadline = FOREVER
@@ -40,35 +41,41 @@ class Wire:
         self.writing = False
         self.closed = False
 
-    def receive(self, seconds: float, *, eager: bool = True) -> bytes:
+    def receive(self, seconds: float) -> bytes:
         """The next bytes; empty when the client has finished or ``seconds`` are over (``expired``)."""
-        return self.receive_until(time.monotonic() + seconds, eager=eager)
+        return self.receive_until(time.monotonic() + seconds)
 
-    def receive_until(self, deadline: float, *, eager: bool = True) -> bytes:
-        """As ``receive``, with the moment by the monotonic clock.
-
-        ``eager``: data is likely there already, so try before waiting.
-        """
+    def receive_until(self, deadline: float, most: int = READ) -> bytes:
+        """As ``receive``, with the moment by the monotonic clock, and at most so many bytes."""
+        watch = self._watch
         while True:
-            if eager:
-                try:
-                    data: bytes = self._sock.recv(READ)
-                except (BlockingIOError, InterruptedError):
-                    pass
-                except OSError:
-                    return b''
-                else:
-                    self._spend(len(data))
-                    return data
-            eager = True
-            self._wait(green.readable, deadline)
+            if not watch.ready:
+                self._wait(watch.read, deadline)
+            data = self._take(most)
+            if data is not None:
+                return data
+
+    def _take(self, most: int) -> bytes | None:
+        """What has come, empty at the end; ``None`` if that is nothing."""
+        watch = self._watch
+        try:
+            data: bytes = self._sock.recv(most)
+        except (BlockingIOError, InterruptedError):
+            watch.ready = watch.ended = False
+            return None
+        except OSError:
+            return b''
+        if len(data) < most:
+            watch.ready = watch.ended      # that was all of it
+        self._spend(len(data))
+        return data
 
     def _wait(self, ready: Any, deadline: float) -> None:
         self._share = FAIR_SHARE
         self.deadline = deadline
         began = time.monotonic()
         try:
-            ready(self.fileno)
+            ready()
         finally:
             self.deadline = FOREVER
             self.waited += time.monotonic() - began
@@ -108,7 +115,7 @@ class Wire:
         """Wait until the client takes more; ``Disconnected`` after ``seconds``."""
         self.writing = True
         try:
-            self._wait(green.writable, time.monotonic() + seconds)
+            self._wait(self._watch.write, time.monotonic() + seconds)
         finally:
             self.writing = False
         if self.expired:
@@ -157,4 +164,5 @@ class Wire:
         """Give the socket back."""
         if not self.closed:
             self.closed = True
+            self._watch.close()
             self._sock.close()

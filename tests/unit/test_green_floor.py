@@ -341,3 +341,123 @@ def test_a_timeout_raises_in_the_block_that_takes_too_long():
     with green.timeout(0.01):
         pass
     green.sleep(0.02)
+
+
+# -- watches
+
+@pytest.fixture
+def pair():
+    mine, other = green.sockets.socketpair()
+    mine.setblocking(False)
+    other.setblocking(False)
+    watch = green.Watch(mine.fileno())
+    yield mine, other, watch
+    watch.close()
+    mine.close()
+    other.close()
+
+
+def nothing_there(sock, watch):
+    with pytest.raises(BlockingIOError):
+        sock.recv(100)
+    watch.ready = False
+
+
+def test_a_watch_tells_of_what_comes_and_of_the_end(pair):
+    mine, other, watch = pair
+    for word in (b'one', b'two'):
+        nothing_there(mine, watch)
+        green.spawn(other.send, word)
+        with green.timeout(5):
+            watch.read()
+        assert mine.recv(100) == word and not watch.ended
+    nothing_there(mine, watch)
+    green.spawn(other.shutdown, green.sockets.SHUT_WR)
+    with green.timeout(5):
+        watch.read()
+    assert watch.ended and mine.recv(100) == b''
+
+
+def test_an_end_that_comes_along_with_data_is_not_overlooked(pair):
+    mine, other, watch = pair
+    nothing_there(mine, watch)
+    other.send(b'last words')
+    other.close()
+    with green.timeout(5):
+        watch.read()
+    assert watch.ended and mine.recv(100) == b'last words'
+
+
+def test_a_watch_waits_for_room(pair):
+    mine, other, watch = pair
+    sent = 0
+    with pytest.raises(BlockingIOError):
+        while True:
+            sent += mine.send(b'x' * 65536)
+
+    def take_all():
+        left = sent
+        while left:
+            left -= len(other.recv(1 << 20))
+    green.spawn(take_all)
+    with green.timeout(5):
+        watch.write()
+    assert mine.send(b'x') == 1
+
+
+def test_of_several_watches_the_first_that_is_ready_is_enough(pair):
+    mine, other, watch = pair
+    also, far = green.sockets.socketpair()
+    second = green.Watch(also.fileno())
+    try:
+        nothing_there(mine, watch)
+        second.ready = False
+        assert not green.any_ready([watch, second], 0.01)
+        green.spawn(far.send, b'x')
+        assert green.any_ready([watch, second], 5)
+        assert second.ready and not watch.ready
+    finally:
+        second.close()
+        also.close()
+        far.close()
+
+
+def test_who_has_but_the_number_of_a_watched_socket_waits_as_ever(pair):
+    mine, other, _ = pair
+    with green.timeout(5):
+        for word in (b'there already', b'to come'):
+            if word == b'to come':
+                green.spawn(other.send, word)
+            else:
+                other.send(word)
+            green.readable(mine.fileno())
+            assert mine.recv(100) == word
+        green.writable(mine.fileno())
+
+
+def test_two_greenlets_cannot_wait_for_one_socket(pair):
+    mine, other, watch = pair
+    nothing_there(mine, watch)
+    first = green.spawn(watch.read)
+    green.sleep(0)
+    with pytest.raises(RuntimeError, match='two greenlets'):
+        watch.read()
+    other.send(b'x')
+    first.wait(5)
+
+
+def test_a_closed_watch_leaves_its_number_to_others(pair):
+    mine, other, watch = pair
+    watch.close()
+    watch.close()
+    green.spawn(other.send, b'x')
+    with green.timeout(5):
+        green.readable(mine.fileno())
+    successor = green.Watch(mine.fileno())
+    watch.close()      # it is no more the one that is known by the number
+    assert mine.recv(100) == b'x'
+    nothing_there(mine, successor)
+    green.spawn(other.send, b'y')
+    with green.timeout(5):
+        successor.read()
+    successor.close()
