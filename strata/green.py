@@ -347,6 +347,8 @@ def native(function: Callable[..., Value], *args: Any, **kwargs: Any) -> Value:
     return eventlet.tpool.execute(context.run, function, *args, **kwargs)      # type: ignore[no-any-return]
 
 
+#: the real ``os``: the green one looks what a file is with every write, and for who may wait with every open
+system: Any = eventlet.patcher.original('os')
 #: the real ``socket`` and ``subprocess`` modules, for those who do their own waiting
 sockets: Any = eventlet.patcher.original('socket')
 processes: Any = eventlet.patcher.original('subprocess')

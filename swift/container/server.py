@@ -1,6 +1,8 @@
 """The container server: containers, their metadata, and the objects in them."""
 
+import contextlib
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from strata import errors
@@ -41,7 +43,7 @@ class ContainerServer(DatabaseServer):
         drive, part, account, container, name = self.pieces(request, 4, 5, rest=True)
         timestamp = request.timestamp
         broker = self.broker(drive, part, account, container)
-        self.check_space(drive)
+        self.devices.check_space(f'{self.devices.root}/{drive}')      # it is mounted: the broker has looked
         if name:
             return self._put_object(request, broker, name, timestamp)
         metadata = self._checked_metadata(request, timestamp)
@@ -100,8 +102,8 @@ class ContainerServer(DatabaseServer):
         timestamp = request.timestamp
         broker = self.broker(drive, part, account, container)
         if name:
-            self._ready(broker, account, timestamp, self._policy_index(request) or 0)
-            broker.delete_object(name, timestamp, self._policy_index(request) or 0)
+            index = self._policy_index(request) or 0
+            self._take_in(broker, timestamp, index, lambda: broker.delete_object(name, timestamp, index))
             return Response(204, b'', HTML)
         if not broker.exists:
             raise HttpError(404)
@@ -156,21 +158,25 @@ class ContainerServer(DatabaseServer):
         except (KeyError, ValueError) as error:
             raise HttpError(400, 'Invalid or missing X-Size, X-Content-Type, X-Etag or a timestamp', PLAIN) from error
         index = self._policy_index(request) or 0
-        self._ready(broker, str(broker.account), timestamp, index)
-        broker.put_object(name, timestamp, size, kind, etag, storage_policy_index=index,
-                          content_type_timestamp=times[0], meta_timestamp=times[1])
+        self._take_in(broker, timestamp, index, lambda: broker.put_object(
+            name, timestamp, size, kind, etag, storage_policy_index=index, content_type_timestamp=times[0],
+            meta_timestamp=times[1]))
         return Response(201, b'', HTML)
 
-    def _ready(self, broker: ContainerBroker, account: str, timestamp: Timestamp, index: int) -> None:
-        """Make a container of the cluster's own accounts when it is first used; raises ``HttpError`` 404."""
-        if broker.exists:
-            return
-        if not account.startswith(self.constraints.auto_create_account_prefix):
-            raise HttpError(404)
+    def _take_in(self, broker: ContainerBroker, timestamp: Timestamp, index: int, change: Callable[[], None]) -> None:
+        """Change it; a container of the cluster's own accounts is made when it is first used.
+
+        Raises ``HttpError`` 404.
+        """
         try:
-            broker.initialize(timestamp, storage_policy_index=index)
-        except DatabaseExists:
+            change()
             return
+        except DatabaseMissing:
+            if not str(broker.account).startswith(self.constraints.auto_create_account_prefix):
+                raise HttpError(404) from None
+        with contextlib.suppress(DatabaseExists):
+            broker.initialize(timestamp, storage_policy_index=index)
+        change()
 
     # -- what requests carry
 

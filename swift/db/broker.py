@@ -171,16 +171,20 @@ class Broker:
 
         Raises ``DatabaseMissing`` or ``DatabaseBusy``.
         """
-        if not self.exists:
-            raise DatabaseMissing(path=self.path)
-        with pending.lock(self.directory, connections.PATIENCE):
-            if not self.exists:     # quarantined or removed meanwhile
+        try:
+            lock = pending.take(self.directory, connections.PATIENCE)
+        except FileNotFoundError:
+            raise DatabaseMissing(path=self.path) from None
+        try:
+            if not self.exists:
                 raise DatabaseMissing(path=self.path)
-            if pending.size(self.pending_path) > pending.CAP:
+            appended = pending.append(self.pending_path, row)
+            if appended is None:
                 pending.drain(self.pending_path, lambda rows: self._merge_pending([*rows, row]))
                 return
-            appended = pending.append(self.pending_path, row)
-        pending.finish(appended)
+        finally:
+            os.close(lock)
+        pending.finish(*appended)
 
     def commit_pending(self) -> None:
         """Bring what waits into the database."""

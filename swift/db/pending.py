@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from strata import green
 from swift.db.errors import DatabaseBusy
 from swift.storage import files, locks, pickles, syncs
 from swift.storage.errors import Locked
@@ -58,6 +59,14 @@ def lock(directory: str, timeout: float) -> Iterator[None]:
         raise DatabaseBusy(path=directory) from error
 
 
+def take(directory: str, timeout: float) -> int:
+    """As ``lock``, until the descriptor that this returns is closed; ``FileNotFoundError`` without the directory."""
+    try:
+        return locks.take(directory, timeout, make=False)
+    except Locked as error:
+        raise DatabaseBusy(path=directory) from error
+
+
 def size(path: str) -> int:
     """Bytes that wait; 0 if there is no file."""
     try:
@@ -66,26 +75,29 @@ def size(path: str) -> int:
         return 0
 
 
-def append(path: str, row: Row) -> int:
-    """Add a row; the caller holds the lock.  Returns the open file, for ``finish``."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+def append(path: str, row: Row) -> tuple[int, syncs.Key] | None:
+    """Add a row, unless too many wait; the caller holds the lock.  Returns the open file, for ``finish``."""
+    descriptor = green.system.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
+        found = os.fstat(descriptor)
+        if found.st_size > CAP:
+            os.close(descriptor)
+            return None
         files.write_all(descriptor, encode(row))
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor
+    return descriptor, (found.st_dev, found.st_ino)
 
 
 #: one sync for the rows of a file that come together; files of their own go side by side
 _ROUNDS = syncs.Rounds(turns=1, data=True)
 
 
-def finish(descriptor: int) -> None:
+def finish(descriptor: int, key: syncs.Key) -> None:
     """Close a file whose content is on disk then; raises ``OSError``."""
     try:
-        found = os.fstat(descriptor)
-        _ROUNDS.join((found.st_dev, found.st_ino), descriptor)
+        _ROUNDS.join(key, descriptor)
     finally:
         os.close(descriptor)
 

@@ -21,6 +21,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Self
 
+from strata import green
 from swift import timestamp as timestamps
 from swift.obj import hashes, ondisk
 from swift.obj import metadata as metadatas
@@ -54,7 +55,7 @@ class DiskFile:
     """One object on one disk; see the module."""
 
     __slots__ = ('store', 'device', 'partition', 'policy', 'hash', 'name', 'path', 'device_path', 'fd', 'metadata',
-                 'data_metadata', 'meta_metadata', 'found', 'size', 'changed')
+                 'data_metadata', 'meta_metadata', 'found', 'names', 'size', 'changed')
 
     def __init__(self, store: 'Store', device: str, partition: str, policy: Policy, digest: str,
                  name: str | None = None) -> None:
@@ -70,6 +71,8 @@ class DiskFile:
         #: the open data file, or -1
         self.fd = -1
         self.found = ondisk.OnDisk()
+        #: the files that were there when it was last opened, unless it was changed since
+        self.names: list[str] | None = None
         #: what the object has now, of its data and the newest POST
         self.metadata: dict[str, str] = NOTHING
         self.data_metadata: dict[str, str] = NOTHING
@@ -92,8 +95,9 @@ class DiskFile:
         or ``OSError``.
         """
         try:
-            names = os.listdir(self.path)
+            names = self.names = os.listdir(self.path)
         except FileNotFoundError:
+            self.names = []
             raise Absent from None
         except NotADirectoryError as error:
             raise self.quarantine('there is a file in the place of its directory') from error
@@ -101,7 +105,7 @@ class DiskFile:
         try:
             if found.data is None:
                 raise self._absence()
-            self.fd = os.open(f'{self.path}/{found.data.name}', os.O_RDONLY | os.O_CLOEXEC)
+            self.fd = green.system.open(f'{self.path}/{found.data.name}', os.O_RDONLY | os.O_CLOEXEC)
             self._read_metadata()
             self._check_size()
             if not expired:
@@ -297,17 +301,26 @@ class DiskFile:
             file = files.Unnamed(os.path.dirname(os.path.dirname(self.path)), self.tmp)
             try:
                 metadatas.write(file.fd, {**metadata, 'name': self.name}, self.device)
-                self.settle(file, filename)
+                self.settle(file, filename, at_once=True)
             finally:
                 file.close()
         except OSError as error:
             raise self.translated(error) from error
 
-    def settle(self, file: files.Unnamed, filename: str, *, heavy: bool = False) -> None:
-        """Put a finished file in its place, durably; remove what it makes obsolete.  Raises ``OSError``."""
-        changed = self.store.committer.commit(file, f'{self.path}/{filename}', heavy=heavy)
+    def settle(self, file: files.Unnamed, filename: str, *, heavy: bool = False, at_once: bool = False) -> None:
+        """Put a finished file in its place, durably; remove what it makes obsolete.  Raises ``OSError``.
+
+        ``at_once``: it is but a moment since the object was opened, if it was: what somebody else may have put there
+        since is left to whoever next looks for obsolete files.
+        """
+        known, self.names = self.names, None
+        changed = self.store.committer.commit(file, f'{self.path}/{filename}', new=known == [], heavy=heavy)
         names = [filename]
-        if os.path.dirname(self.path) not in changed:      # else the directory is new
+        if os.path.dirname(self.path) in changed:
+            pass      # the directory is new
+        elif at_once and known is not None:
+            names += known
+        else:
             with contextlib.suppress(FileNotFoundError):      # what is written was obsolete already
                 names = os.listdir(self.path)
         if len(names) > 1 or filename.endswith('.ts'):      # a tombstone may be too old to be kept at all

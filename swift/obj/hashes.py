@@ -59,12 +59,15 @@ BOOTED = _booted()
 def invalidate(suffix_directory: str) -> None:
     """Note that something in a suffix directory has changed.  Raises ``Locked`` or ``OSError``."""
     partition, _, suffix = suffix_directory.rpartition('/')
-    with locks.directory(partition, timeout=TIMEOUT):
-        fd = os.open(f'{partition}/{INVALID}', os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    lock = locks.take(partition, TIMEOUT)
+    try:
+        fd = green.system.open(f'{partition}/{INVALID}', os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o644)
         try:
-            os.write(fd, f'{suffix}\n'.encode('ascii'))
+            green.system.write(fd, f'{suffix}\n'.encode('ascii'))
         finally:
             os.close(fd)
+    finally:
+        os.close(lock)
 
 
 def read(partition: str) -> tuple[Hashes, bool, float]:

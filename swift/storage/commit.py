@@ -61,30 +61,31 @@ class Committer:
     def __init__(self) -> None:
         self._rounds = syncs.Rounds(turns=2)
 
-    def commit(self, file: files.Unnamed, target: str, *, heavy: bool = False) -> list[str]:
+    def commit(self, file: files.Unnamed, target: str, *, new: bool = False, heavy: bool = False) -> list[str]:
         """Give ``file`` the name ``target``; both are on disk when this returns.
 
-        ``heavy``: there is much data to wait for.
+        ``new``: its directory is not there yet, as far as is known; ``heavy``: there is much data to wait for.
         Returns the directories that were given an entry, the file's own first.
         Raises ``OSError`` if that failed; the name may then be there or not.
         """
         fd = file.fd
         place = os.fstat(fd).st_dev, os.fstatvfs(fd).f_fsid
         if not ordered(*place):
-            syncs.sync(fd)
-            changed = _link(file, target)
+            syncs.sync(fd, device=place[0])
+            changed = _link(file, target, new)
             syncs.sync_directories(changed)
             return changed
         if heavy:
-            syncs.sync(fd, data=True)
+            syncs.sync(fd, data=True, device=place[0])
         else:
-            syncs.write_out(fd)
-        changed = _link(file, target)
+            syncs.write_out(fd, place[0])
+        changed = _link(file, target, new)
         self._rounds.join(place, fd)
         return changed
 
 
-def _link(file: files.Unnamed, target: str) -> list[str]:
-    with contextlib.suppress(FileNotFoundError):      # else it is new, and so is its time
-        os.utime(os.path.dirname(os.path.dirname(target)))
-    return file.link(target)
+def _link(file: files.Unnamed, target: str, new: bool) -> list[str]:
+    if not new:      # else making the directory sets the time
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(os.path.dirname(os.path.dirname(target)))
+    return file.link(target, new=new)

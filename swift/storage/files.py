@@ -15,9 +15,13 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from strata import green
+
 #: errors that say a file system has no O_TMPFILE
 _UNKNOWN = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
 KEEP_SIZE = 1
+#: how often a directory is made for a file, when others remove it as being empty
+ATTEMPTS = 5
 
 #: flags of sync_file_range: begin to write; and wait until all of it is written
 _WRITE, _WRITTEN = 2, 7
@@ -56,7 +60,7 @@ class Unnamed:
         self._made: list[str] = []
         if Unnamed.supported:
             try:
-                self.fd = self._in(near, lambda: os.open(near, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, mode))
+                self.fd = self._in(near, lambda: green.system.open(near, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, mode))
                 return
             except OSError as error:
                 if error.errno not in _UNKNOWN:
@@ -72,20 +76,24 @@ class Unnamed:
             self._made += make_directories(path)
             return action()
 
-    def link(self, target: str) -> list[str]:
+    def link(self, target: str, *, new: bool = False) -> list[str]:
         """Give it its name, replacing what has it; makes directories if need be.
 
+        ``new``: its directory is not there yet, as far as is known.
         Returns the directories whose entries have changed, to be synced.
         """
-        while True:
+        directory = os.path.dirname(target)
+        for left in reversed(range(ATTEMPTS)):
+            if new:
+                self._made += make_directories(directory)
             try:
                 self._link(target)
+                break
             except FileNotFoundError:
-                if not os.path.isdir(os.path.dirname(target)):
-                    self._made += make_directories(os.path.dirname(target))
-                    continue
-                raise
-            return [os.path.dirname(target), *self._made]
+                if not left:
+                    raise
+                new = True
+        return [directory, *self._made]
 
     def _link(self, target: str) -> None:
         if self._path is not None:
@@ -160,10 +168,10 @@ def replace(path: str, data: bytes, tmp: str, *, durable: bool = True) -> None:
 
 def write_all(fd: int, data: bytes | memoryview) -> None:
     """Write all of it; a file system may take less at a time."""
-    written = os.write(fd, data)
+    written = green.system.write(fd, data)
     while written < len(data):
         data = memoryview(data)[written:]
-        written = os.write(fd, data)
+        written = green.system.write(fd, data)
 
 
 def allocate(fd: int, size: int) -> None:

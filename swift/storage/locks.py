@@ -19,17 +19,22 @@ def directory(path: str, *, timeout: float = 10.0, name: str | None = None) -> I
 
     ``name``: of several locks in one directory.  Raises ``Locked`` after ``timeout`` seconds.
     """
-    fd = _take(os.path.join(path, f'.lock-{name}' if name else '.lock'), timeout)
+    fd = take(path, timeout, f'.lock-{name}' if name else '.lock')
     try:
         yield
     finally:
         os.close(fd)
 
 
-def _take(path: str, timeout: float) -> int:
+def take(directory: str, timeout: float, name: str = '.lock', *, make: bool = True) -> int:
+    """As ``directory``, until the descriptor that this returns is closed.
+
+    Raises ``FileNotFoundError`` for a directory that is not there, unless it is to be made.
+    """
+    path = f'{directory}/{name}'
     deadline = 0.0
     while True:
-        fd = _open(path)
+        fd = _open(path, make)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_at(fd, path):
@@ -47,12 +52,12 @@ def _take(path: str, timeout: float) -> int:
             raise
 
 
-def _open(path: str) -> int:
+def _open(path: str, make: bool) -> int:
     while True:
         try:
-            return os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+            return int(green.system.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644))
         except OSError as error:
-            if error.errno != errno.ENOENT:
+            if error.errno != errno.ENOENT or not make:
                 raise
         os.makedirs(os.path.dirname(path), exist_ok=True)
 

@@ -15,7 +15,7 @@ import errno
 import os
 import platform
 import time
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 
 from strata import green
 from swift.storage import files
@@ -27,6 +27,8 @@ DEPTH = 1024
 #: io_setup, io_getevents, io_submit
 _NUMBERS = {'x86_64': (206, 208, 209), 'aarch64': (0, 4, 2)}
 _FSYNC, _FDSYNC, _TELL = 2, 3, 1
+
+Key = tuple[int, int]
 
 
 class _Control(ctypes.Structure):
@@ -154,9 +156,13 @@ _syncing: dict[int, Pace] = {}
 _writing: dict[int, Pace] = {}
 
 
-def sync(fd: int, *, data: bool = False) -> None:
-    """A file, or a directory, is on disk; ``data``: but for what only tells times.  Raises ``OSError``."""
-    device = os.fstat(fd).st_dev
+def sync(fd: int, *, data: bool = False, device: int | None = None) -> None:
+    """A file, or a directory, is on disk; ``data``: but for what only tells times.  Raises ``OSError``.
+
+    ``device``: its number, if that is known.
+    """
+    if device is None:
+        device = os.fstat(fd).st_dev
     pace = _syncing.get(device) or _syncing.setdefault(device, Pace(QUICK))
     if not pace.slow():
         began = time.perf_counter()
@@ -192,12 +198,11 @@ def sync_directories(paths: Iterable[str]) -> None:
             os.close(fd)
 
 
-def write_out(fd: int) -> None:
+def write_out(fd: int, device: int) -> None:
     """The data of a small file has left for the disk, which may hold it in its cache.  Raises ``OSError``."""
-    device = os.fstat(fd).st_dev
     pace = _writing.get(device) or _writing.setdefault(device, Pace(SHORT))
     if pace.slow():
-        sync(fd, data=True)
+        sync(fd, data=True, device=device)
         return
     began = time.perf_counter()
     files.await_written(fd)
@@ -216,7 +221,7 @@ class _Round:
 
 
 class Rounds:
-    """Syncs that do for several.
+    """Syncs that do for several; a key is a device's number and what else tells them apart.
 
     ``turns``: how often others get a turn, and may join, before a sync begins.
     """
@@ -224,10 +229,10 @@ class Rounds:
     def __init__(self, turns: int, *, data: bool = False) -> None:
         self.turns = turns
         self.data = data
-        self._next: dict[Hashable, _Round] = {}
-        self._running: dict[Hashable, _Round] = {}
+        self._next: dict[Key, _Round] = {}
+        self._running: dict[Key, _Round] = {}
 
-    def join(self, key: Hashable, fd: int) -> None:
+    def join(self, key: Key, fd: int) -> None:
         """Wait for a sync that begins after this was called.  Raises ``OSError``.
 
         Of those with the same ``key`` who come together the last one's file is
@@ -247,7 +252,7 @@ class Rounds:
         if joined.error is not None:
             raise joined.error
 
-    def _lead(self, key: Hashable, fd: int) -> None:
+    def _lead(self, key: Key, fd: int) -> None:
         mine = self._next[key] = _Round()
         mine.fd = fd
         try:
@@ -256,7 +261,7 @@ class Rounds:
             while (before := self._running.get(key)) is not None:
                 _wait(before)
             self._running[key] = self._next.pop(key)
-            sync(mine.fd, data=self.data)
+            sync(mine.fd, data=self.data, device=key[0])
         except BaseException as error:
             mine.error = error if isinstance(error, OSError) else OSError(errno.EINTR, 'a sync was given up')
             raise

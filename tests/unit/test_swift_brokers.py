@@ -151,13 +151,13 @@ def test_a_row_cut_short_by_a_crash_costs_only_itself(container):
 
 def test_rows_of_older_releases_are_understood(container, account):
     with pending.lock(container.directory, 1):
-        os.close(pending.append(container.pending_path, ('old', ts(2).internal, 5, 't', 'e', 0)))
+        os.close(pending.append(container.pending_path, ('old', ts(2).internal, 5, 't', 'e', 0))[0])
         os.close(pending.append(container.pending_path, (
-            'new', ts(2).internal, '6', 't', 'e', 0, '1', None, ts(4).internal)))
+            'new', ts(2).internal, '6', 't', 'e', 0, '1', None, ts(4).internal))[0])
     assert names(container) == ['old'] and names(container, 1) == ['new']
     with pending.lock(account.directory, 1):
-        os.close(pending.append(account.pending_path, ('c', ts(2).internal, '0', '3', '30', 0, '1')))
-        os.close(pending.append(account.pending_path, ('d', ts(2).internal, '0', 4, 40, 0)))
+        os.close(pending.append(account.pending_path, ('c', ts(2).internal, '0', '3', '30', 0, '1'))[0])
+        os.close(pending.append(account.pending_path, ('d', ts(2).internal, '0', 4, 40, 0))[0])
     assert account.policy_stats() == [] and account.info()['object_count'] == 7
     assert account.policy_stats() == [(0, 1, 4, 40), (1, 1, 3, 30)]
 
@@ -165,7 +165,7 @@ def test_rows_of_older_releases_are_understood(container, account):
 def test_on_a_slow_disk_writers_share_syncs_and_each_waits_for_its_own(container, monkeypatch):
     counted = []
 
-    def slowly(descriptor, *, data):
+    def slowly(descriptor, **how):
         counted.append(os.fstat(descriptor).st_size)
         green.sleep(0.02)
     # what the disk does is not ours: it only gets slower here
