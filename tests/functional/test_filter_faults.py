@@ -12,6 +12,9 @@ from tests.functional import glance_cloud, nova_cloud
 from tests.functional.keystone_cloud import build, keystone, keystone_template  # noqa: F401
 from tests.functional.nova_cloud import ask
 
+# the fixtures above are used by name
+# ruff: noqa: F811
+
 ETC = Path(__file__).parents[2] / 'etc'
 TOO_MUCH = b'{' + b' ' * 300000 + b'}'
 
@@ -66,8 +69,8 @@ def test_the_network_refuses_in_its_own_words(nova):
 
 def test_identity_refuses_in_its_own_words(build):
     sample = build(api__paste_config=str(ETC / 'keystone' / 'api-paste.ini'))
-    for keystone in (sample, build()):
-        large = keystone.call('POST', '/v3/auth/tokens', raw=TOO_MUCH)
+    for cloud in (sample, build()):
+        large = cloud.call('POST', '/v3/auth/tokens', raw=TOO_MUCH)
         assert large.json == {'error': {'code': 413, 'title': 'Content Too Large',
                                         'message': 'The request body is larger than 114688 bytes.'}}
 
