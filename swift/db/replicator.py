@@ -29,7 +29,7 @@ from swift.db import connections, walk
 from swift.db.broker import Broker, Item
 from swift.db.errors import DatabaseCorrupt, DatabaseMissing
 from swift.storage.devices import Devices
-from swift.storage.errors import NotMounted
+from swift.storage.errors import NotMounted, PeerFailed
 from swift.storage.here import Here, local_devices
 from swift.timestamp import Timestamp
 
@@ -56,17 +56,6 @@ BEHIND = 0.5
 PIECE = 1024 * 1024
 
 Device = Mapping[str, Any]
-
-
-class PeerFailed(errors.Error):
-    """A peer did not do as asked; its own replicator, or our next sweep, will see to it."""
-
-    status, message = 502, '{peer} answered {answer}.'
-
-    @property
-    def lost_disk(self) -> bool:
-        """Whether its device is gone, so that a handoff has to stand in."""
-        return self.details['answer'] == 507
 
 
 class Replicator:

@@ -7,7 +7,6 @@ from swift.http.response import HttpError, Response, error
 from swift.obj import put
 from swift.obj.download import insists, missing
 from swift.obj.errors import Absent
-from swift.obj.remove import _seconds
 from swift.timestamp import Timestamp, valid_delete_at
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def post(server: 'ObjectServer', request: Request) -> Response:
     metadata = _new_metadata(server, request, file, kind if retyped else None, typed, renewed)
     file.check_metadata_fits({**metadata, 'name': file.name or ''})
     if renewed:
-        _update_queue(server, names, request, _seconds(before.get('X-Delete-At')), expiry, file.size)
+        put.update_queue(server, names, request, before, expiry, file.size)
     file.write_metadata(metadata)
     _update_listing(server, names, request, file, metadata)
     said = {'X-Backend-Content-Type': metadata.get('Content-Type', before.get('Content-Type', ''))}
@@ -82,15 +81,6 @@ def _new_metadata(server: 'ObjectServer', request: Request, file: 'DiskFile', ki
         metadata['Content-Type'] = file.metadata['Content-Type']
         metadata['Content-Type-Timestamp'] = file.type_timestamp.internal
     return metadata
-
-
-def _update_queue(server: 'ObjectServer', names: 'Names', request: Request, old: int, new: int, size: int) -> None:
-    if old == new:
-        return
-    if new:
-        server.updates.expiry('PUT', new, names.triple, request, names.device, names.policy, size=size)
-    if old:
-        server.updates.expiry('DELETE', old, names.triple, request, names.device, names.policy)
 
 
 def _update_listing(server: 'ObjectServer', names: 'Names', request: Request, file: 'DiskFile',

@@ -11,6 +11,7 @@ from swift.http.response import HttpError, Response
 from swift.obj import documents
 from swift.obj.diskfile import DiskFile
 from swift.obj.errors import Absent
+from swift.obj.remove import seconds
 from swift.timestamp import Timestamp
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def put(server: 'ObjectServer', request: Request) -> Response:
         metadata.update({name: value for name, value in footers.items() if server.keeps(name.lower())
                          or name.lower() in server.allowed})
         upload.finish(metadata)
-    _update_queue(server, names, request, before, expiry, upload.written)
+    update_queue(server, names, request, before, expiry, upload.written)
     headers = {'X-Size': metadata['Content-Length'], 'X-Content-Type': metadata['Content-Type'],
                'X-Timestamp': when.internal, 'X-Etag': etag}
     override(headers, request, footers)
@@ -126,12 +127,10 @@ def _check_present(request: Request, file: DiskFile, when: Timestamp) -> dict[st
     return before
 
 
-def _update_queue(server: 'ObjectServer', names: 'Names', request: Request, before: Mapping[str, str], new: int,
-                  size: int) -> None:
-    try:
-        old = int(before.get('X-Delete-At') or 0)
-    except ValueError:
-        old = 0
+def update_queue(server: 'ObjectServer', names: 'Names', request: Request, before: Mapping[str, str], new: int,
+                 size: int) -> None:
+    """Have the object expire at ``new`` (0: never), and no more when its metadata ``before`` said; ``size``: bytes."""
+    old = seconds(before.get('X-Delete-At'))
     if old == new:
         return
     if new:

@@ -26,7 +26,7 @@ def delete(server: 'ObjectServer', request: Request) -> Response:
         known, metadata, status = absent.timestamp, dict(absent.metadata), 404
     except Absent as absent:
         known, status = absent.timestamp, 404
-    expiry = _seconds(metadata.get('X-Delete-At'))
+    expiry = seconds(metadata.get('X-Delete-At'))
     condition = request.headers.get('X-If-Delete-At')
     if condition is not None:
         _check_condition(condition, known, when, expiry)
@@ -37,7 +37,8 @@ def delete(server: 'ObjectServer', request: Request) -> Response:
                                 'X-Backend-Content-Type': metadata.get('Content-Type', '')})
 
 
-def _seconds(value: str | None) -> int:
+def seconds(value: str | None) -> int:
+    """A stored X-Delete-At; 0 for none, and for what is no number."""
     try:
         return int(value or 0)
     except ValueError:

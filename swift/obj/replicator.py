@@ -20,11 +20,11 @@ from swift import recon
 from swift.conf import Option
 from swift.daemon import Daemon
 from swift.obj import sender, store
-from swift.obj.sender import Partition, PeerFailed
+from swift.obj.sender import Partition
 from swift.policies import Policy
 from swift.ring.errors import RingError
 from swift.ring.ring import Ring
-from swift.storage.errors import Locked, NotMounted
+from swift.storage.errors import Locked, NotMounted, PeerFailed
 from swift.storage.here import Here, local_devices
 
 LOG = logging.getLogger(__name__)

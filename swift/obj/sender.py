@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from strata import backend, errors
+from strata import backend
 from swift.obj import hashes, metadata
 from swift.obj.diskfile import DiskFile
 from swift.obj.errors import BadMetadata
@@ -21,7 +21,7 @@ from swift.obj.receiver import MOST, counted, framed
 from swift.obj.store import Store
 from swift.policies import Policy
 from swift.storage import pickles
-from swift.storage.errors import Unsafe
+from swift.storage.errors import PeerFailed, Unsafe
 
 LOG = logging.getLogger(__name__)
 
@@ -32,17 +32,6 @@ TOGETHER = 1 << 16
 Node = Mapping[str, Any]
 #: files of objects that count, by the objects' hashes
 States = dict[str, list[str]]
-
-
-class PeerFailed(errors.Error):
-    """A peer did not do as asked; the next sweep tries again."""
-
-    status, message = 502, '{peer} answered {answer}.'
-
-    @property
-    def lost_disk(self) -> bool:
-        """Whether its device is gone, so that a handoff has to stand in."""
-        return self.details['answer'] == 507
 
 
 class Partition:

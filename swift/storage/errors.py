@@ -25,3 +25,14 @@ class Unsafe(errors.Error, ValueError):
     """A pickle that would be more than plain values, or is no pickle at all."""
 
     message = 'not a pickle of plain values: {why}'
+
+
+class PeerFailed(errors.Error):
+    """A peer did not do as a replicator asked; its own replicator, or our next sweep, will see to it."""
+
+    status, message = 502, '{peer} answered {answer}.'
+
+    @property
+    def lost_disk(self) -> bool:
+        """Whether its device is gone, so that a handoff has to stand in."""
+        return self.details['answer'] == 507
