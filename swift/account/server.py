@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import orjson
+
 from swift import conf as confs
 from swift.account.backend import AccountBroker
-from swift.db import render
+from swift.db import pages
 from swift.db.errors import DatabaseExists
 from swift.db.server import HTML, PLAIN, DatabaseServer
-from swift.http import HttpError, Request, Response
+from swift.http import HttpError, Request, Response, listings
 from swift.timestamp import Timestamp
 
 
@@ -83,7 +85,7 @@ class AccountServer(DatabaseServer):
     def head(self, request: Request) -> Response:
         """Counts and metadata."""
         drive, part, account = self.pieces(request, 3)
-        kind = render.content_type(request)
+        kind = listings.chosen_type(request)
         broker = self.broker(drive, part, account)
         headers = self._headers(broker, self._existing(broker))
         return Response(204, b'', {'Content-Type': f'{kind}; charset=utf-8', **headers})
@@ -91,8 +93,8 @@ class AccountServer(DatabaseServer):
     def get(self, request: Request) -> Response:
         """The containers."""
         drive, part, account = self.pieces(request, 3)
-        kind = render.content_type(request)
-        page = render.page(request, self.constraints.account_listing_limit, paths=False)
+        kind = listings.chosen_type(request)
+        page = pages.page(request, self.constraints.account_listing_limit, paths=False)
         broker = self.broker(drive, part, account)
         headers = self._headers(broker, self._existing(broker))
         entries = [self._entry(row) for row in broker.list_containers(page)]
@@ -122,24 +124,21 @@ class AccountServer(DatabaseServer):
         headers.update(self.metadata_headers(broker.parsed_metadata(info)))
         return headers
 
-    def _entry(self, row: tuple[Any, ...]) -> render.Entry:
+    def _entry(self, row: tuple[Any, ...]) -> listings.Entry:
         if len(row) == 1:
             return {'subdir': row[0]}
         name, count, size, put, index = row
-        entry: render.Entry = {'name': name, 'count': count, 'bytes': size, 'last_modified': render.iso(put)}
+        entry: listings.Entry = {'name': name, 'count': count, 'bytes': size, 'last_modified': pages.iso(put)}
         policy = self.policies.get(index)
         if policy is not None:
             entry['storage_policy'] = policy.name
         return entry
 
 
-def _render(account: str, kind: str, entries: list[render.Entry]) -> bytes:
+def _render(account: str, kind: str, entries: list[listings.Entry]) -> bytes:
     if kind.endswith('json'):
-        return render.json(entries)
-    if kind.endswith('xml'):
-        return render.xml('account', account, 'container', entries,
-                          lambda name: f'<subdir name={render.attribute(name)} />', '\n')
-    return render.text(entries)
+        return orjson.dumps(entries)
+    return listings.account_xml(account, entries) if kind.endswith('xml') else listings.text(entries)
 
 
 def _initialize(broker: AccountBroker, timestamp: Timestamp) -> bool:

@@ -5,14 +5,16 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import orjson
+
 from strata import errors
 from swift import conf as confs
 from swift.conf import Option
 from swift.container.backend import ContainerBroker
-from swift.db import render
+from swift.db import pages
 from swift.db.errors import DatabaseExists, DatabaseMissing
 from swift.db.server import HTML, PLAIN, DatabaseServer
-from swift.http import HttpError, Request, Response
+from swift.http import HttpError, Request, Response, listings
 from swift.http.path import quote
 from swift.realms import Realms
 from swift.timestamp import Timestamp
@@ -124,15 +126,15 @@ class ContainerServer(DatabaseServer):
     def head(self, request: Request) -> Response:
         """Counts and metadata."""
         drive, part, account, container, _ = self.pieces(request, 4, 5, rest=True)
-        kind = render.content_type(request)
+        kind = listings.chosen_type(request)
         headers = self._headers(self._existing(self.broker(drive, part, account, container)))
         return Response(204, b'', {'Content-Type': f'{kind}; charset=utf-8', **headers})
 
     def get(self, request: Request) -> Response:
         """The objects."""
         drive, part, account, container, _ = self.pieces(request, 4, 5, rest=True)
-        kind = render.content_type(request)
-        page = render.page(request, self.constraints.container_listing_limit)
+        kind = listings.chosen_type(request)
+        page = pages.page(request, self.constraints.container_listing_limit)
         broker = self.broker(drive, part, account, container)
         info = self._existing(broker)
         headers = self._headers(info)
@@ -294,9 +296,9 @@ def _times(info: dict[str, Any]) -> dict[str, str]:
             'X-Backend-Storage-Policy-Index': str(info['storage_policy_index'])}
 
 
-def _entries(rows: list[tuple[Any, ...]]) -> list[render.Entry]:
+def _entries(rows: list[tuple[Any, ...]]) -> list[listings.Entry]:
     """Rows as listings show them; a page has thousands, so little is called for each."""
-    iso, found = render.iso, []
+    iso, found = pages.iso, []
     for row in rows:
         if len(row) == 1:
             found.append({'subdir': row[0]})
@@ -320,15 +322,10 @@ def _without_bytes(kind: str, size: int) -> tuple[str, int]:
     return ';'.join(kept), size
 
 
-def _render(container: str, kind: str, entries: list[render.Entry]) -> bytes:
+def _render(container: str, kind: str, entries: list[listings.Entry]) -> bytes:
     if kind.endswith('json'):
-        return render.json(entries)
-    if kind.endswith('xml'):
-        ordered = ({key: entry[key] for key in ('name', 'hash', 'bytes', 'content_type', 'last_modified')}
-                   if 'name' in entry else entry for entry in entries)
-        return render.xml('container', container, 'object', ordered, lambda name: (
-            f'<subdir name={render.attribute(name)}><name>{render.content(name)}</name></subdir>'))
-    return render.text(entries)
+        return orjson.dumps(entries)
+    return listings.container_xml(container, entries) if kind.endswith('xml') else listings.text(entries)
 
 
 def app_factory(global_conf: dict[str, Any], **local_conf: Any) -> ContainerServer:

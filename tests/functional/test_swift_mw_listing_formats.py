@@ -137,5 +137,13 @@ def test_no_name_can_break_out_of_the_document(filtered, app):
     assert document.findtext('object/name') == name and document.find('subdir').get('name') == name
 
 
+def test_what_xml_cannot_say_is_replaced(filtered, app):
+    name = 'a\x01b\uffff'
+    app.answers['/v1/AUTH_a'] = listing([{'name': name, 'count': 0, 'bytes': 0}, {'subdir': name}])
+    document = etree.fromstring(ask(filtered, '/v1/AUTH_a?format=xml').body)
+    assert (document.findtext('container/name'), document.find('subdir').get('name')) == ('a\ufffdb\ufffd',) * 2
+    assert ask(filtered, '/v1/AUTH_a').body.decode() == f'{name}\n' * 2
+
+
 def test_a_query_that_is_no_utf8_is_refused(filtered, app):
     assert ask(filtered, CONTAINER + '?prefix=%ff').status == 412
