@@ -17,6 +17,7 @@ import logging
 import os
 import socket
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self, TypeVar
@@ -519,6 +520,15 @@ def _can(fileno: int, what: int) -> bool:
     look = _select.poll()
     look.register(fileno, what)
     return bool(look.poll(0))
+
+
+def await_natively(fileno: int, seconds: float) -> float:
+    """On a native thread: wait until a descriptor can be read; the seconds it took, at most about ``seconds``."""
+    began = time.monotonic()
+    poll = _select.poll()
+    poll.register(fileno, _select.POLLIN)
+    poll.poll(max(0.0, seconds) * 1000)
+    return time.monotonic() - began
 
 
 class SwitchInTransaction(RuntimeError):

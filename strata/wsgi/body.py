@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from strata import errors
+from strata.wsgi import burst
+from strata.wsgi.burst import Sink
 from strata.wsgi.limits import Limits
-from strata.wsgi.wire import Wire
+from strata.wsgi.wire import READ, Wire
 
 CONTINUE = b'HTTP/1.1 100 Continue\r\n'
 #: a chunk's size line with its extensions, and all trailers
@@ -70,7 +72,7 @@ class Body:
         """Some bytes of the body, not empty; or empty at its end."""
         raise AssertionError('a framing')      # pragma: no cover
 
-    def _receive(self) -> bytes:
+    def _receive(self, most: int = READ) -> bytes:
         """More bytes from the client, or the reason why not."""
         if self.expecting:
             self.expecting = False
@@ -78,16 +80,21 @@ class Body:
         limits, wire = self._limits, self._wire
         seconds = limits.body_time if self._patience > limits.body_time else self._patience
         waited = wire.waited
-        data = wire.receive(seconds)
+        data = wire.receive(seconds, most=most)
         if not data:
             self.broken = True
             if not wire.expired:
                 raise ClientDisconnected()
             raise BodyTimeout(seconds=seconds) if seconds == limits.body_time else BodySlow(rate=limits.body_rate)
-        if limits.body_rate and (wire.waited != waited or self._patience < limits.body_grace):
-            patience = self._patience - (wire.waited - waited) + len(data) / limits.body_rate
-            self._patience = min(patience, limits.body_grace)
+        if wire.waited != waited or self._patience < limits.body_grace:
+            self._spent(wire.waited - waited, len(data))
         return data
+
+    def _spent(self, waited: float, size: int) -> None:
+        """Take the seconds that we have waited for ``size`` bytes from our patience."""
+        limits = self._limits
+        if limits.body_rate:
+            self._patience = min(self._patience - waited + size / limits.body_rate, limits.body_grace)
 
     def read(self, size: int | None = -1) -> bytes:
         """``size`` bytes, fewer only at the end; all that is left if it is negative or ``None``."""
@@ -107,6 +114,10 @@ class Body:
             pieces.append(data)
             missing -= len(data)
         return b''.join(pieces)
+
+    def gather(self, least: int, most: int) -> bytes:
+        """As ``read(least)``, with what else has come by then: at most ``most`` bytes."""
+        return self.read(least)
 
     def _pieces(self) -> Iterator[bytes]:
         if self._held:
@@ -195,11 +206,11 @@ class Sized(Body):
         super().__init__(wire, limits, expecting=expecting)
         self._left = length
 
-    def _next(self) -> bytes:
+    def _next(self, most: int = READ) -> bytes:
         if not self._left:
             return b''
         wire = self._wire
-        data = wire.buffer or self._receive()
+        data = wire.buffer or self._receive(most)
         if len(data) > self._left:
             data, wire.buffer = data[:self._left], data[self._left:]
         else:
@@ -208,6 +219,42 @@ class Sized(Body):
         if not self._left:
             self.finished = True
         return data
+
+    def gather(self, least: int, most: int) -> bytes:
+        """As ``Body.gather``."""
+        if self._held:
+            return self.read(least)
+        pieces, size = [], 0
+        while size < least and (data := self._next(most - size)):
+            pieces.append(data)
+            size += len(data)
+        return pieces[0] if len(pieces) == 1 else b''.join(pieces)
+
+    def drawn(self, sink: Sink) -> int:
+        """Let a native thread put what comes next into ``sink``, as long as it comes fast; the bytes it took.
+
+        None if all threads are busy.  Raises what the sink raises; nothing can be read after that.
+        """
+        wire = self._wire
+        begun = self._held or wire.buffer[:self._left]
+        left = self._left + len(self._held)
+        if not left or self.broken or self.expecting:
+            sink.close()
+            return 0
+        self.broken = True      # until all that was received is accounted for
+        done = burst.drawn(wire, begun, left, sink)
+        self.broken = False
+        if done is None:
+            return 0
+        if self._held:
+            self._held = b''
+        else:
+            wire.buffer = wire.buffer[len(begun):]
+        size, waited = done
+        self._left = left - size
+        self.finished = not self._left
+        self._spent(waited, size)
+        return size
 
     def drain(self, most: int) -> bool:
         """As ``Body.drain``; a rest larger than ``most`` is not even begun."""

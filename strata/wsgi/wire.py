@@ -41,9 +41,9 @@ class Wire:
         self.writing = False
         self.closed = False
 
-    def receive(self, seconds: float) -> bytes:
+    def receive(self, seconds: float, most: int = READ) -> bytes:
         """The next bytes; empty when the client has finished or ``seconds`` are over (``expired``)."""
-        return self.receive_until(time.monotonic() + seconds)
+        return self.receive_until(time.monotonic() + seconds, most)
 
     def receive_until(self, deadline: float, most: int = READ) -> bytes:
         """As ``receive``, with the moment by the monotonic clock, and at most so many bytes."""

@@ -105,18 +105,19 @@ class _Counted:
 
     def read(self, *size: int) -> bytes:
         """As the stream's."""
-        try:
-            data = self._stream.read(*size)
-        except BaseException:
-            self.broken = True
-            raise
-        self.size += len(data)
-        return data
+        return self._counted(self._stream.read, *size)
 
     def readline(self, *size: int) -> bytes:
         """As the stream's."""
+        return self._counted(self._stream.readline, *size)
+
+    def gather(self, least: int, most: int) -> bytes:
+        """As the stream's."""
+        return self._counted(self._stream.gather, least, most)
+
+    def _counted(self, read: Callable[..., bytes], *size: int) -> bytes:
         try:
-            data = self._stream.readline(*size)
+            data = read(*size)
         except BaseException:
             self.broken = True
             raise

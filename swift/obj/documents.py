@@ -49,6 +49,9 @@ def _size(value: str | None) -> int | None:
 class Documents:
     """The documents of one body, read in their order."""
 
+    #: nothing of it is data alone
+    rest = None
+
     def __init__(self, stream: Any, boundary: bytes, chunk: int, size: int | None) -> None:
         self.size = size
         self._stream = stream

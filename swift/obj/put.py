@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from strata.wsgi.body import BodyError, BodyTimeout
+from strata.wsgi.body import BodyError, BodyTimeout, Sized
 from swift import timestamp as timestamps
 from swift.http.headers import header_name, title
 from swift.http.request import Request
@@ -42,6 +42,8 @@ def put(server: 'ObjectServer', request: Request) -> Response:
             written = upload.write(chunk)
             if written > server.constraints.max_file_size:
                 raise HttpError(413)
+            if sent.rest is not None:
+                upload.draw(sent.rest)
         if sent.size is not None and upload.written < sent.size:
             raise HttpError(499)
         footers = sent.footers()
@@ -67,6 +69,8 @@ class _Plain:
     def __init__(self, request: Request, size: int | None, server: 'ObjectServer') -> None:
         self.size = size
         self._input = request.input
+        #: of known length, so that it can be taken without reading it piece by piece
+        self.rest = self._input if isinstance(self._input, Sized) else None
         self._chunk = server.conf.network_chunk_size
 
     def chunks(self) -> 'documents.Chunks':

@@ -25,6 +25,8 @@ from swift.timestamp import Timestamp
 
 #: bytes of a body that is held in memory
 SHORT = 128 * 1024
+#: of a longer one, so much is handed on at a time if it is there
+MUCH = 1 << 20
 
 Footers = dict[str, str]
 
@@ -78,10 +80,14 @@ def _read_all(call: Call, size: int) -> bytes:
     return data
 
 
-def _read(call: Call, size: int) -> bytes:
-    """Up to ``size`` bytes of the body, fewer only at its end; raises ``HttpError`` 400, 408, 413 or 499."""
+def _read(call: Call, size: int, most: int = 0) -> bytes:
+    """``size`` bytes of the body, fewer only at its end; raises ``HttpError`` 400, 408, 413 or 499.
+
+    ``most``: more are welcome, up to so many, if they are there already.
+    """
+    stream = call.req.input
     try:
-        return call.req.input.read(size)
+        return stream.gather(size, most) if most > size and hasattr(stream, 'gather') else stream.read(size)
     except ClientDisconnected:
         raise HttpError(499) from None
     except BodyMalformed as error:
@@ -192,7 +198,7 @@ class _Upload:
         chunk = self.app.conf.client_chunk_size
         if self.boundary:
             self._send(f'--{self.boundary}\r\nX-Document: object body\r\n\r\n'.encode())
-        while data := self.begun or _read(self.call, chunk):
+        while data := self.begun or _read(self.call, chunk, MUCH):
             self.begun = b''
             size += len(data)
             if size > limit:

@@ -8,6 +8,7 @@ without that get a temporary name in the device's ``tmp`` directory and a rename
 import contextlib
 import ctypes
 import errno
+import fcntl
 import os
 import stat
 import tempfile
@@ -22,6 +23,8 @@ _UNKNOWN = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
 KEEP_SIZE = 1
 #: how often a directory is made for a file, when others remove it as being empty
 ATTEMPTS = 5
+#: what may be written past the kernel's cache is made of such pieces, in bytes
+BLOCK = 4096
 
 #: flags of sync_file_range: begin to write; and wait until all of it is written
 _WRITE, _WRITTEN = 2, 7
@@ -185,6 +188,15 @@ def allocate(fd: int, size: int) -> None:
         code = ctypes.get_errno()
         if code not in (errno.EOPNOTSUPP, errno.ENOSYS):
             raise OSError(code, os.strerror(code))
+
+
+def set_direct(fd: int, on: bool) -> None:
+    """Write past the kernel's cache from now on, or no longer.  ``OSError`` EINVAL where the file system cannot.
+
+    What is written then must begin and end at multiples of ``BLOCK``, in the file and in memory.
+    """
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    fcntl.fcntl(fd, fcntl.F_SETFL, flags | os.O_DIRECT if on else flags & ~os.O_DIRECT)
 
 
 def begin_writing(fd: int) -> None:

@@ -1,12 +1,14 @@
 """A disk that is really full: uploads are refused with 507 and leave nothing, and all else goes on."""
 
+import contextlib
+import http.client
 import os
 import shutil
 import subprocess
 
 import pytest
 
-from tests.swift_objects import DEVICE, ObjectHttp, names, settings, tree
+from tests.swift_objects import DEVICE, ObjectHttp, later, names, settings, tree
 
 pytestmark = pytest.mark.root
 
@@ -62,3 +64,26 @@ def test_a_disk_that_is_unmounted_is_not_written_to(small):
     subprocess.run(['mount', '-o', 'loop', str(small.root / 'image'), str(small.disk)], check=True)
     assert small.ask('GET').body == b'x'
     assert len(names(small.file())) == 1
+
+
+def test_a_disk_that_fills_up_while_a_thread_writes_refuses_the_upload(small):
+    server = ObjectHttp(small.root, fallocate_reserve='0', mount_check='true', disable_fallocate='true')
+    try:
+        connection = http.client.HTTPConnection('127.0.0.1', server.port, timeout=10)
+        connection.putrequest('PUT', f'/{DEVICE}/0/a/c/o')
+        for name, value in {'X-Timestamp': later().internal, 'Content-Type': 'a/b', 'Content-Length': 20 << 20}.items():
+            connection.putheader(name, str(value))
+        filler = shutil.disk_usage(server.disk).free - (6 << 20)
+        with open(server.disk / 'filler', 'wb') as file:
+            os.posix_fallocate(file.fileno(), 0, filler)
+        connection.endheaders()
+        with contextlib.suppress(OSError):      # it is refused before all has been sent
+            for _ in range(20):
+                connection.send(bytes(1 << 20))
+        assert connection.getresponse().status == 507
+        connection.close()
+        assert tree(server.disk) == ['filler']
+        os.unlink(server.disk / 'filler')
+        assert server.ask('PUT', body=bytes(6 << 20)).status == 201
+    finally:
+        server.stop()

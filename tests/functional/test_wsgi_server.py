@@ -678,3 +678,81 @@ def test_children_share_a_socket_their_parent_bound():
             os.kill(pid, 9)
             os.waitpid(pid, 0)
         server.stop()
+
+
+# -- long bodies
+
+class _Basin:
+    """Where a native thread puts a body, a little at a time."""
+
+    def __init__(self, fails_at=None):
+        self.data = b''
+        self.closed = 0
+        self._buffer = bytearray(1000)
+        self._fails_at = fails_at
+
+    def room(self):
+        return memoryview(self._buffer)
+
+    def took(self, size):
+        self.data += self._buffer[:size]
+        if self._fails_at is not None and len(self.data) > self._fails_at:
+            raise OSError(28, 'full')
+
+    def close(self):
+        self.closed += 1
+
+
+@pytest.mark.parametrize('first', [0, 1, 999, 5000])
+def test_a_native_thread_may_take_a_body_and_the_next_request_is_not_its_business(first):
+    basins = []
+
+    def app(environ, start_response):
+        body = environ['wsgi.input']
+        data = body.read(first)
+        basins.append(_Basin())
+        while size := body.drawn(basins[-1]):
+            data += basins[-1].data[-size:]
+        start_response('200 OK', [])
+        return [data]
+
+    data = os.urandom(200000)
+    with serving(app) as server, Raw(server) as client:
+        client.send(b'PUT / HTTP/1.1\r\nHost: t\r\nContent-Length: 200000\r\n\r\n' + data
+                    + b'PUT / HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\nabc')
+        assert client.answer().body == data
+        assert client.answer().body == b'abc'
+    assert all(each.closed for each in basins)
+
+
+def test_what_a_native_thread_cannot_keep_ends_the_connection():
+    def app(environ, start_response):
+        with pytest.raises(OSError, match='full'):
+            environ['wsgi.input'].drawn(_Basin(fails_at=5000))
+        start_response('507 Full', [])
+        return [b'full']
+
+    with serving(app) as server, Raw(server) as client:
+        client.send(b'PUT / HTTP/1.1\r\nHost: t\r\nContent-Length: 200000\r\n\r\n' + bytes(100000))
+        answer = client.answer()
+        assert (answer.code, answer.body, answer.header('Connection')) == (507, b'full', 'close')
+
+
+def test_what_has_come_of_a_body_is_gathered_and_no_more_waited_for():
+    sizes = []
+
+    def app(environ, start_response):
+        while data := environ['wsgi.input'].gather(1000, 100000):
+            sizes.append(len(data))
+        start_response('200 OK', [])
+        return [b'']
+
+    with serving(app) as server, Raw(server) as client:
+        client.send(b'PUT / HTTP/1.1\r\nHost: t\r\nContent-Length: 300500\r\n\r\n' + bytes(999))
+        client.send(bytes(1))
+        wait.until(lambda: sizes == [1000])
+        client.send(bytes(299500))
+        assert client.answer().code == 200
+    assert sum(sizes) == 300500
+    assert max(sizes) > 65536
+    assert all(1000 <= size <= 100000 for size in sizes[:-1])
