@@ -353,8 +353,6 @@ system: Any = eventlet.patcher.original('os')
 #: the real ``socket`` and ``subprocess`` modules, for those who do their own waiting
 sockets: Any = eventlet.patcher.original('socket')
 processes: Any = eventlet.patcher.original('subprocess')
-
-
 #: the real ``select``
 _select: Any = eventlet.patcher.original('select')
 _ENDED = _select.EPOLLRDHUP | _select.EPOLLHUP | _select.EPOLLERR
@@ -520,6 +518,11 @@ def _can(fileno: int, what: int) -> bool:
     look = _select.poll()
     look.register(fileno, what)
     return bool(look.poll(0))
+
+
+def sleep_natively(seconds: float) -> None:
+    """On a native thread: sleep."""
+    _select.select([], [], [], seconds)
 
 
 def await_natively(fileno: int, seconds: float) -> float:

@@ -157,10 +157,13 @@ class Answer:
         line = self._line
         data = line.receive(self.timeout) if self._left < LONG else line.receive_much(self.timeout)
         if not data and not (self._until_close and not line.expired):
-            if line.expired:
-                self.fail(TimedOut, f'sent nothing for {self.timeout} s')
-            self.fail(Broken, 'hung up in the middle of its answer')
+            self._ended_early(line)
         return data
+
+    def _ended_early(self, line: Any) -> NoReturn:
+        if line.expired:
+            self.fail(TimedOut, f'sent nothing for {self.timeout} s')
+        self.fail(Broken, 'hung up in the middle of its answer')
 
     def piece(self, most: int = 1 << 30) -> bytes:
         """What there is next, at least a byte and at most ``most``; empty at the end."""
@@ -191,6 +194,27 @@ class Answer:
             else:
                 self._release()
         return data
+
+    def pour(self, pipe: Any, target: Any, most: int) -> int:
+        """Hand what there is next, as ``piece``, to ``target``; how many bytes, 0 at the end.
+
+        ``target`` has ``send(data)`` and ``drain(pipe)``; the length of the body is known.  Raises what it
+        raises, or ``Failed``; the pipe is empty then, but for what ``target`` did not take.
+        """
+        line = self._line
+        if line is None or line.buffer or self._chunked or self._until_close:
+            data = self.piece(most)
+            if data:
+                target.send(data)
+            return len(data)
+        size: int = line.fill(pipe, min(most, self._left), self.timeout)
+        if not size:
+            self._ended_early(line)
+        self._left -= size
+        target.drain(pipe)
+        if not self._left:
+            self._release()
+        return size
 
     def _chunk(self, line: Any) -> bool:
         """Read a chunk's size; ``False`` at the end of the body."""

@@ -13,7 +13,7 @@ from typing import Any
 from strata.wsgi.body import Body, BodyError
 from strata.wsgi.head import Head
 from strata.wsgi.limits import Limits
-from strata.wsgi.wire import Disconnected, Wire
+from strata.wsgi.wire import Disconnected, Pipe, Wire
 
 LOG = logging.getLogger(__name__)
 
@@ -164,6 +164,12 @@ class Exchange:
             self._send_file(*file)
             result.sent = self.bytes_sent
             return
+        pour = getattr(result, 'pour', None)
+        if pour is not None and self._takes_pipes():
+            for _ in pour(self):
+                pass
+            self._finish()
+            return
         for data in result:
             if data:
                 self._write(data)
@@ -212,6 +218,26 @@ class Exchange:
             data = b'%x\r\n%b\r\n' % (len(data), data)
         if head or data:
             self._wire.send(head + data if head else data, self._limits.write_time)
+
+    def _takes_pipes(self) -> bool:
+        """Whether a body may send itself: its length is known, and nothing is said before it."""
+        return not self.started and self._head.method != 'HEAD' \
+            and any((_NAMES.get(name) or _lower(name)) == 'content-length' for name, _ in self._fields)
+
+    def send(self, data: bytes) -> None:
+        """For a body that sends itself (``pour``): a piece of it."""
+        self._write(data)
+
+    def drain(self, pipe: Pipe) -> None:
+        """For a body that sends itself: what a pipe holds of it.  Raises ``ValueError`` if it is too much."""
+        if not self.started or self._chunked or self._bodiless or self._length is None \
+                or self.bytes_sent + pipe.held > self._length:
+            raise ValueError('a pipe holds what may not be sent')
+        self.bytes_sent += pipe.held
+        try:
+            self._wire.drain(pipe, self._limits.write_time)
+        finally:
+            self.bytes_sent -= pipe.held
 
     def _finish(self) -> None:
         """After the last piece."""

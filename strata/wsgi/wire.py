@@ -5,6 +5,7 @@ and the server's sweeper calls ``expire`` on those that have passed.
 """
 
 import contextlib
+import fcntl
 import os
 import time
 from typing import Any
@@ -14,11 +15,33 @@ from strata import green
 #: what one greenlet may move before others get a turn
 FAIR_SHARE = 1 << 20
 READ = 1 << 16
+#: what a pipe holds at most: as much as everybody may ask for
+PIPE = 1 << 20
 FOREVER = float('inf')
+#: SPLICE_F_MOVE and SPLICE_F_NONBLOCK
+_SPLICED = 1 | 2
 
 
 class Disconnected(OSError):
     """The client went away while it was being answered."""
+
+
+class Pipe:
+    """What bytes pass through from one socket to another, without a copy of them being made.  Raises ``OSError``."""
+
+    __slots__ = ('end', 'held', 'mouth')
+
+    def __init__(self) -> None:
+        self.end, self.mouth = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        #: bytes in it
+        self.held = 0
+        with contextlib.suppress(OSError):      # a user may have so many large ones only
+            fcntl.fcntl(self.mouth, fcntl.F_SETPIPE_SZ, PIPE)
+
+    def close(self) -> None:
+        """Give it back, with what it holds."""
+        os.close(self.end)
+        os.close(self.mouth)
 
 
 class Wire:
@@ -137,6 +160,38 @@ class Wire:
             sent += step
             self._spend(step)
         return sent
+
+    def fill(self, pipe: 'Pipe', most: int, seconds: float) -> int:
+        """Move what there is, at most ``most`` bytes, into an empty pipe; how many.
+
+        None when the other side has finished, or nothing came for ``seconds`` (``expired``).
+        """
+        watch = self._watch
+        while True:
+            if not watch.ready:
+                self._wait(watch.read, time.monotonic() + seconds)
+            try:
+                size = os.splice(self.fileno, pipe.mouth, most, flags=_SPLICED)
+            except (BlockingIOError, InterruptedError):
+                watch.ready = watch.ended = False
+                continue
+            except OSError:
+                size = 0
+            pipe.held = size
+            return size
+
+    def drain(self, pipe: 'Pipe', seconds: float) -> None:
+        """Send all that a pipe holds.  Raises ``Disconnected``, also if nothing was taken for ``seconds``."""
+        while pipe.held:
+            try:
+                step = os.splice(pipe.end, self.fileno, pipe.held, flags=_SPLICED)
+            except (BlockingIOError, InterruptedError):
+                self.await_writable(seconds)
+                continue
+            except OSError as error:
+                raise Disconnected(str(error)) from error
+            pipe.held -= step
+            self._spend(step)
 
     def expire(self) -> None:
         """End the wait under way: a reader sees the end of the stream, a writer an error."""

@@ -1,4 +1,9 @@
-"""Bodies of answers as filters hand them on: begun, measured, watched to their end."""
+"""Bodies of answers as filters hand them on: begun, measured, watched to their end.
+
+A body may know how to send itself: ``pour(target)`` makes steps, each the bytes that it has handed to the
+client's connection.  ``Measured`` and ``Watched`` count those as they count pieces.  Whoever wants to see or
+change the bytes iterates, or hands on a body of his own, which has no ``pour``.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -35,6 +40,15 @@ class BadLength(Exception):
     """A body is not as long as its Content-Length said."""
 
 
+Pour = Callable[[Any], Iterator[int]]
+
+
+def poured(body: Any, through: Callable[[Iterator[int]], Iterator[int]]) -> Pour | None:
+    """``pour`` of a body around ``body``: its steps go ``through`` the count; ``None`` if it has none."""
+    pour: Pour | None = getattr(body, 'pour', None)
+    return None if pour is None else lambda target: through(pour(target))
+
+
 class Measured:
     """A body that must have ``length`` bytes; iterating raises ``BadLength`` if it has not."""
 
@@ -55,6 +69,19 @@ class Measured:
             yield piece
         if left:
             raise BadLength(f'the body ends {left} of {self._length} bytes early')
+
+    @property
+    def pour(self) -> Pour | None:
+        """The body's, with the same check."""
+        return poured(self._body, self._measure)
+
+    def _measure(self, steps: Iterator[int]) -> Iterator[int]:
+        left = self._length
+        for size in steps:
+            left -= size
+            yield size
+        if left:
+            raise BadLength(f'{self._length - left} bytes were sent of {self._length}')
 
     def close(self) -> None:
         """Give back what the body holds."""
@@ -82,6 +109,19 @@ class Watched:
                 self.began()
             self._size += len(piece)
             yield piece
+        self._whole = True
+
+    @property
+    def pour(self) -> Pour | None:
+        """The body's, counted."""
+        return poured(self._body, self._watch)
+
+    def _watch(self, steps: Iterator[int]) -> Iterator[int]:
+        for size in steps:
+            if not self._size:
+                self.began()
+            self._size += size
+            yield size
         self._whole = True
 
     def close(self) -> None:

@@ -90,8 +90,14 @@ class _Told(Measured):
         self._environ = environ
 
     def __iter__(self) -> Iterator[bytes]:
+        return self._told(super().__iter__())
+
+    def _measure(self, steps: Iterator[int]) -> Iterator[int]:
+        return self._told(super()._measure(steps))
+
+    def _told(self, steps: Iterator[Any]) -> Iterator[Any]:
         try:
-            yield from super().__iter__()
+            yield from steps
         except Exception as error:
             LOG.error('%s %s: the answer broke off: %s', self._environ['REQUEST_METHOD'],
                       self._environ.get('PATH_INFO'), error)

@@ -3,7 +3,8 @@
 A short one is read at once and checked before a byte of it is sent, so that a
 corrupt one is simply not there and another replica answers.  A long one is sent
 by the kernel; afterwards a native thread reads it again from the kernel's cache
-and, if it is corrupt, quarantines it.  Parts of an object cannot be checked.
+and, if it is corrupt, quarantines it.  That waits a little while others are being
+sent: whoever is waiting for bytes comes first.  Parts of an object cannot be checked.
 """
 
 import hashlib
@@ -20,10 +21,17 @@ LOG = logging.getLogger(__name__)
 
 #: an object up to this size is read and checked before it is sent
 SHORT = 256 * 1024
-#: checks of sent objects at a time; more wait, and so do the connections they came by
-CHECKS = 4
+#: sent objects that wait to be checked, one after the other; more wait too, and so do the connections they came by
+CHECKS = 8
+#: seconds, all in all, that a check lets others be sent first; and how long before it looks again
+PATIENCE, LOOK = 2.0, 0.02
 
-_checks = green.Semaphore(CHECKS)
+_places = green.Semaphore(CHECKS)
+_turn = green.Semaphore(1)
+#: connections that wait for a place
+_pressing: set['Body'] = set()
+#: bodies that the kernel is sending now
+_sending: set['Body'] = set()
 
 
 def whole(file: DiskFile) -> bytes:
@@ -51,9 +59,13 @@ def _compare(file: DiskFile, size: int, etag: str) -> None:
         raise file.quarantine(f'its MD5 is {etag} and should be {said}')
 
 
-def _digest(fd: int, chunk: int) -> tuple[int, str]:
+def _digest(fd: int, chunk: int, patience: float = 0.0) -> tuple[int, str]:
+    """Size and MD5 of a file; on a native thread.  ``patience``: seconds that it may wait while bodies are sent."""
     size, digest = 0, hashlib.md5(usedforsecurity=False)
     while data := os.pread(fd, chunk, size):
+        while _sending and not _pressing and patience > 0:
+            green.sleep_natively(LOOK)
+            patience -= LOOK
         digest.update(data)
         size += len(data)
     return size, digest.hexdigest()
@@ -71,13 +83,10 @@ class Body:
         self._complete = False
         self._wrapper: Any = None
 
-    def sent_by(self, wrapper: Any, start: int | None = None) -> Iterable[bytes]:
-        """This body from ``start`` on in the server's own wrapper; the whole body is checked afterwards."""
-        self._start = start or 0
+    def sent_by(self, wrapper: Any) -> Iterable[bytes]:
+        """This body in the server's own wrapper; it is checked afterwards."""
+        _sending.add(self)
         self._wrapper = wrapper(self, self._file.store.conf.disk_chunk_size)
-        if start is not None:
-            wrapped, self._wrapper = self._wrapper, None
-            return wrapped      # type: ignore[no-any-return]
         return self._wrapper      # type: ignore[no-any-return]
 
     def fileno(self) -> int:
@@ -123,23 +132,34 @@ class Body:
         fd, self._fd = self._fd, -1
         if fd < 0:
             return
+        _sending.discard(self)
         wrapper, self._wrapper = self._wrapper, None
         if wrapper is not None and getattr(wrapper, 'sent', 0) >= self._file.size:
-            if _checks.acquire(blocking=False):
-                green.spawn(self._check, fd)
-                return
-            _checks.acquire()
-            self._check(fd)
+            self._take_place(fd)
+            green.spawn(self._check, fd)
             return
         self._leave(fd)
 
+    def _take_place(self, fd: int) -> None:
+        if _places.acquire(blocking=False):
+            return
+        _pressing.add(self)
+        try:
+            _places.acquire()
+        except BaseException:
+            self._leave(fd)
+            raise
+        finally:
+            _pressing.discard(self)
+
     def _check(self, fd: int) -> None:
         try:
-            self._settle(*green.native(_digest, fd, self._file.store.conf.disk_chunk_size))
+            with _turn:
+                self._settle(*green.native(_digest, fd, self._file.store.conf.disk_chunk_size, PATIENCE))
         except OSError as error:
             LOG.error('%s cannot be checked: %s', self._file.path, error)
         finally:
-            _checks.release()
+            _places.release()
             self._leave(fd)
 
     def _leave(self, fd: int) -> None:

@@ -9,16 +9,19 @@ supply the rest.
 import contextlib
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from strata import backend
 from strata.backend import Answer
+from strata.wsgi.wire import Pipe
 from swift.http import ranges
 from swift.http.response import part_head
 
 LOG = logging.getLogger(__name__)
 
+#: from this size on the kernel moves a body; a shorter one is not worth a pipe
+POURED = 512 * 1024
 #: one line of a part's head
 LINE = 8192
 
@@ -90,19 +93,29 @@ class Body:
         #: of our document, if it is one; and the bytes of it
         self.boundary = ''
         self.size = 0
+        #: the one span that it is, if it is no document
+        self._whole: Span | None = None
         one = content_range(answer.headers.get('content-range'))
         length = answer.headers.get('content-length')
         if answer.status == 206 and one is None:
             self._pieces = self._parts(self._planned(_Document(answer)))
-        elif one is not None:
-            self._pieces = self._span([Span(one[0], one[1])], answer)
-        elif length is not None:
-            self._pieces = self._span([Span(0, int(length))], answer)
+        elif one is not None or length is not None:
+            self._whole = Span(one[0], one[1]) if one is not None else Span(0, int(length or 0))
+            self._pieces = self._span([self._whole], answer)
         else:
             self._pieces = answer.iter(chunk)
 
     def __iter__(self) -> Iterator[bytes]:
         return self._pieces
+
+    @property
+    def pour(self) -> Callable[[Any], Iterator[int]] | None:
+        """How it sends itself (to what has ``send(data)`` and ``drain(pipe)``) without passing through this process.
+
+        ``None`` for what is short, for documents, and for bodies of unknown length.
+        """
+        span = self._whole
+        return None if span is None or span.stop - span.start < POURED else self._pour
 
     def _planned(self, document: '_Document') -> list[Span]:
         """All parts of our document, of the server's first part and what the client asked for."""
@@ -141,6 +154,26 @@ class Body:
                 continue
             span.start += len(data)
             yield data
+
+    def _pour(self, target: Any) -> Iterator[int]:
+        """The steps of sending it to ``target``, in bytes."""
+        span = self._whole
+        assert span is not None
+        with contextlib.closing(Pipe()) as pipe:
+            data = next(self._pieces)
+            target.send(data)      # the head goes with it
+            yield len(data)
+            source = self._document or self._answer
+            while span.start < span.stop:
+                try:
+                    size = source.pour(pipe, target, span.stop - span.start)
+                    if not size:
+                        raise Broken(path=self._resumed.search.path)
+                except backend.Failed as error:
+                    source = self._resume([span], error)
+                    continue
+                span.start += size
+                yield size
 
     def _resume(self, spans: list[Span], error: Exception) -> Any:
         """A source for the spans that are left."""
@@ -220,6 +253,12 @@ class _Document:
             self.fail('sent a part without Content-Range')
         self._left, self.total = found[1] - found[0], found[2]
         return found
+
+    def pour(self, pipe: Pipe, target: Any, most: int) -> int:
+        """As ``Answer.pour``, without the pipe."""
+        data = self.piece(most)
+        target.send(data)
+        return len(data)
 
     def piece(self, most: int) -> bytes:
         """Bytes of the part; empty at its end."""

@@ -2,13 +2,18 @@
 
 import io
 import logging
+import os
+import socket
 
 import pytest
 
 from strata import errors
+from strata.testing import wait
 from swift.http import Response
 from swift.middleware import proxy_logging
 from tests.functional.swift_filters import Recorder, ask
+from tests.functional.swift_proxy import Client
+from tests.swift_cluster import Cluster
 
 
 @pytest.fixture
@@ -140,3 +145,21 @@ def test_a_template_with_unknown_words_is_refused(template):
 def test_no_line_can_be_forged(lines):
     ask(logged(Recorder()), '/v1/a%0Ab', headers={'User-Agent': 'a\nb', 'Referer': 'x\r\ny'})
     assert '\n' not in lines()[0] and '\r' not in lines()[0] and len(lines()[0].split()) == 22
+
+
+def test_bytes_that_only_the_kernel_moves_are_counted(lines, tmp_path):
+    big = os.urandom(24 << 20)
+    with Cluster(tmp_path, filters='catch_errors gatekeeper proxy_logging cache listing_formats') as store:
+        user = Client(store)
+        user.put('/c')
+        assert user.put('/c/o', big).status_code == 201
+        assert user.get('/c/o').content == big
+        assert user.get('/c/o', Range='bytes=5-1000004').content == big[5:1000005]
+        answers = [line.split() for line in lines() if ' GET ' in line]
+        assert [(each[6], each[11]) for each in answers] == [('200', str(len(big))), ('206', '1000000')]
+        with socket.create_connection(('127.0.0.1', store.port)) as client:
+            client.sendall(f'GET /v1/{user.account}/c/o HTTP/1.1\r\nHost: x\r\n\r\n'.encode())
+            assert client.recv(1000).startswith(b'HTTP/1.1 200')
+        gone = wait.until(lambda: [line.split() for line in lines() if ' GET ' in line][2:])[0]
+        assert gone[6] == '499'
+        assert 0 < int(gone[11]) < len(big)

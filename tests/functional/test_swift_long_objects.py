@@ -1,4 +1,4 @@
-"""Uploads that are so long that a native thread takes most of them."""
+"""Objects that are so long that a native thread takes most of an upload, and checks what was sent."""
 
 import contextlib
 import os
@@ -10,6 +10,7 @@ from strata import green
 from strata.testing import wait
 from strata.wsgi import burst
 from swift.obj import upload as uploads
+from swift.obj.reader import CHECKS
 from swift.storage import files
 from tests.swift_objects import DEVICE, ObjectHttp, later, md5, names, tree
 
@@ -120,3 +121,19 @@ def test_many_long_uploads_at_once_are_all_kept(server):
         assert md5(server.ask('GET', f'{number}').body) == md5(data)
     green.Pool(12).map(one, range(12))
     assert idle()
+
+
+def test_a_corrupt_object_is_found_though_others_are_being_sent_all_the_time(server):
+    server.ask('PUT', 'endless', bytes(24 << 20))
+    for number in range(CHECKS + 2):
+        server.ask('PUT', f'{number}', bytes(1 << 20))
+    with open(f'{server.file("0").path}/{names(server.file("0"))[0]}', 'r+b') as file:
+        file.write(b'x')
+    with socket.create_connection(('127.0.0.1', server.port)) as slow:
+        slow.sendall(f'GET /{DEVICE}/0/a/c/endless HTTP/1.1\r\nHost: x\r\n\r\n'.encode())
+        assert slow.recv(1000).startswith(b'HTTP/1.1 200')
+        # more than may wait to be checked
+        for number in range(CHECKS + 2):
+            assert server.ask('GET', f'{number}').status == 200
+        wait.until(lambda: server.ask('HEAD', '0').status == 404)
+    assert server.ask('GET', '1').status == 200
