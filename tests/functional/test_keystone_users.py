@@ -5,6 +5,7 @@ import pytest
 from keystone import conf
 from keystone.db import users
 from tests.functional.keystone_cloud import (  # noqa: F401
+    DEAR,
     PASSWORD,
     URL,
     Keystone,
@@ -34,15 +35,18 @@ def test_a_user_is_shown_without_any_trace_of_the_password(keystone):
         assert b'argon2' not in each.body and PASSWORD.encode() not in each.body
 
 
+def test_the_usual_cost_of_a_password_is_the_recommended_one():
+    usual = conf.load('keystone', [], files=[]).identity
+    assert {f'identity__{name}': usual[name] for name in ('password_hash_memory', 'password_hash_passes')} == DEAR
+
+
 def test_a_password_costs_what_the_configuration_says(build):
-    defaults = conf.load('keystone', [], files=[]).identity
-    assert (defaults.password_hash_memory, defaults.password_hash_passes) == (19456, 2)
-    for memory, passes in ((19456, 2), (64, 3)):
-        keystone = build(identity__password_hash_memory=memory, identity__password_hash_passes=passes)
+    for cost in (DEAR, {'identity__password_hash_memory': 64, 'identity__password_hash_passes': 3}):
+        keystone = build(**cost)
         user = keystone.user('ann')
         with keystone.wiring.db.reading() as tx:
             stored = users.get(tx, user['id']).password
-        assert stored.startswith(f'$argon2id$v=19$m={memory},t={passes},p=1$')
+        assert stored.startswith('$argon2id$v=19$m={},t={},p=1$'.format(*cost.values()))
         other = Keystone(keystone.path, keystone.clock, identity__password_hash_memory=128)
         assert other.auth('ann', PASSWORD).status == 201 and other.auth('ann', PASSWORD + 'x').status == 401
         assert other.auth('bob', PASSWORD).status == 401
