@@ -37,3 +37,4 @@ def pytest_collection_finish():
     """Keep the garbage collector from walking through all modules and tests again and again."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000)
