@@ -9,7 +9,7 @@ from glance import pipelines as glance_pipelines
 from strata import errors
 from strata.wsgi import middleware
 from tests.functional import glance_cloud, nova_cloud
-from tests.functional.keystone_cloud import build, keystone, keystone_template  # noqa: F401
+from tests.functional.keystone_cloud import build, keystone_template  # noqa: F401
 from tests.functional.nova_cloud import ask
 
 # the fixtures above are used by name
