@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 from strata import errors, log
 from strata.service import Service
 from swift import conf as confs
-from swift import recon
+from swift import recon, statsd
 from swift.conf import Option
 
 LOG = logging.getLogger(__name__)
@@ -33,6 +33,7 @@ COMMON = {
     'log_name': Option(confs.text, '', "how the log calls it; default: the section's name"),
     'log_file': Option(confs.text, '', 'where the log goes; default: standard error'),
     'recon_cache_path': Option(confs.text, recon.CACHE_PATH, 'where recon keeps what daemons did'),
+    **statsd.OPTIONS,
 }
 
 
@@ -45,6 +46,8 @@ class Daemon:
     OPTIONS: ClassVar[Mapping[str, Option]] = {}
     #: seconds between two runs
     INTERVAL: ClassVar[float] = 30
+    #: what it counts -> the published name, for statsd
+    METRICS: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, conf: Mapping[str, Any]) -> None:
         """``conf``: the section over ``[DEFAULT]``; raises ``errors.Invalid`` naming a wrong option."""
@@ -52,10 +55,17 @@ class Daemon:
         self.conf: SimpleNamespace = confs.options(conf, {
             **COMMON, 'interval': Option(confs.number, float(self.INTERVAL), 'seconds between two runs'),
             **self.OPTIONS}, f'[{self.SECTION}]')
+        self.metrics = statsd.load(conf, self.SECTION)
 
     def run_once(self, **limits: Any) -> None:
         """One sweep.  ``limits``: what the command line narrows it to (``devices``, ``partitions``...)."""
         raise TypeError(f'{type(self).__name__} has no run_once')
+
+    def measured(self, counts: Mapping[str, int]) -> None:
+        """Tell statsd, if anybody listens, what a sweep counted."""
+        if self.metrics is not None:
+            for own, name in self.METRICS.items():
+                self.metrics.count(name, counts.get(own, 0))
 
     def close(self) -> None:
         """Give back what it holds."""

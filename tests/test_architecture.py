@@ -64,7 +64,7 @@ SWIFT_LAYERS = [
     {'swift.direct', 'swift.daemon', 'swift.pipeline'},
     {'swift.db'},
     {'swift.storage'},
-    {'swift.ring', 'swift.constraints', 'swift.policies', 'swift.realms', 'swift.recon'},
+    {'swift.ring', 'swift.constraints', 'swift.policies', 'swift.realms', 'swift.recon', 'swift.statsd'},
     {'swift.http'},
     {'swift.conf', 'swift.timestamp'},
 ]

@@ -16,6 +16,7 @@ class AccountAuditor(Daemon):
     SECTION = 'account-auditor'
     OPTIONS = {'accounts_per_second': Option(confs.number, 200.0, 'how many are read; 0: as many as possible')}
     INTERVAL = 1800
+    METRICS = auditor.METRICS
 
     def __init__(self, conf: Mapping[str, Any]) -> None:
         super().__init__(conf)
@@ -23,7 +24,8 @@ class AccountAuditor(Daemon):
 
     def run_once(self, **limits: Any) -> None:
         """One sweep over all account databases of this host."""
-        self.auditor.sweep(limits.get('devices'), limits.get('partitions'))
+        passed, failed = self.auditor.sweep(limits.get('devices'), limits.get('partitions'))
+        self.measured({'passed': passed, 'failed': failed})
 
     def close(self) -> None:
         """Close databases."""

@@ -50,6 +50,8 @@ class AccountReaper(Daemon):
         'node_timeout': Option(confs.number, 10.0, 'seconds to wait for its answer'),
     }
     INTERVAL = 3600
+    METRICS = {f'{what}_{fate}': f'{what}_{fate}' for what in ('containers', 'objects')
+               for fate in ('deleted', 'remaining', 'possibly_remaining')}
 
     def __init__(self, conf: Mapping[str, Any]) -> None:
         super().__init__(conf)
@@ -79,6 +81,7 @@ class AccountReaper(Daemon):
                     continue
                 except DatabaseCorrupt as error:
                     LOG.error('%s', error)
+        self.measured(self.counts)
         LOG.info('reaped in %.1f s: %s', time.time() - started, dict(self.counts) or 'nothing')
 
     def _look(self, device: Mapping[str, Any], part: int, path: str) -> None:

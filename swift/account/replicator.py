@@ -29,6 +29,7 @@ class AccountReplicator(Daemon):
     SECTION = 'account-replicator'
     OPTIONS = replicator.OPTIONS
     INTERVAL = 30
+    METRICS = replicator.METRICS
 
     def __init__(self, conf: Mapping[str, Any]) -> None:
         super().__init__(conf)
@@ -40,6 +41,7 @@ class AccountReplicator(Daemon):
         """One sweep over all account databases of this host."""
         started = time.time()
         counted = self.replicator.sweep(limits.get('devices'), limits.get('partitions'))
+        self.measured(counted)
         now = time.time()
         recon.dump(self.conf.recon_cache_path, 'account', {
             'replication_stats': counted, 'replication_time': now - started, 'replication_last': now})

@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 
 from swift import conf as confs
+from swift import statsd
 from swift.account.backend import AccountBroker
 from swift.db import pages
 from swift.db.errors import DatabaseExists
@@ -163,7 +164,8 @@ def _policy(value: str | None) -> int:
         raise HttpError(400, f'Invalid X-Backend-Storage-Policy-Index {value!r}', PLAIN) from None
 
 
-def app_factory(global_conf: dict[str, Any], **local_conf: Any) -> AccountServer:
+def app_factory(global_conf: dict[str, Any], **local_conf: Any) -> Any:
     """For paste.deploy."""
-    return AccountServer({**global_conf, **local_conf})
+    given = {**global_conf, **local_conf}
+    return statsd.timed(AccountServer(given), given, 'account-server')
 

@@ -106,6 +106,7 @@ class ContainerReplicator(Daemon):
     SECTION = 'container-replicator'
     OPTIONS = replicator.OPTIONS
     INTERVAL = 30
+    METRICS = replicator.METRICS
 
     def __init__(self, conf: Mapping[str, Any]) -> None:
         super().__init__(conf)
@@ -117,6 +118,7 @@ class ContainerReplicator(Daemon):
         """One sweep over all container databases of this host."""
         started = time.time()
         counted = self.replicator.sweep(limits.get('devices'), limits.get('partitions'))
+        self.measured(counted)
         now = time.time()
         recon.dump(self.conf.recon_cache_path, 'container', {
             'replication_stats': counted, 'replication_time': now - started, 'replication_last': now})

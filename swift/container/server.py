@@ -9,6 +9,7 @@ import orjson
 
 from strata import errors
 from swift import conf as confs
+from swift import statsd
 from swift.conf import Option
 from swift.container.backend import ContainerBroker
 from swift.db import pages
@@ -328,6 +329,7 @@ def _render(container: str, kind: str, entries: list[listings.Entry]) -> bytes:
     return listings.container_xml(container, entries) if kind.endswith('xml') else listings.text(entries)
 
 
-def app_factory(global_conf: dict[str, Any], **local_conf: Any) -> ContainerServer:
+def app_factory(global_conf: dict[str, Any], **local_conf: Any) -> Any:
     """For paste.deploy."""
-    return ContainerServer({**global_conf, **local_conf})
+    given = {**global_conf, **local_conf}
+    return statsd.timed(ContainerServer(given), given, 'container-server')

@@ -91,6 +91,7 @@ class ContainerSync(Daemon):
 
     SECTION = 'container-sync'
     INTERVAL = 300
+    METRICS = {name: name for name in ('failures', 'syncs', 'deletes', 'puts')}
     OPTIONS = {
         'bind_ip': Option(confs.text, '0.0.0.0', 'the address of the server whose devices these are'),
         'bind_port': Option(confs.positive, None, 'its port'),
@@ -143,6 +144,7 @@ class ContainerSync(Daemon):
             self._look(device, path)
         LOG.info('containers synchronised %d, objects put %d, deleted %d, failures %d, in %.1f s', self.counts['syncs'],
                  self.counts['puts'], self.counts['deletes'], self.counts['failures'], time.time() - began)
+        self.measured(self.counts)
         recon.dump(self.conf.recon_cache_path, 'container', {
             'container_sync_time': time.time() - began, 'container_sync_stats': dict(self.counts)})
 
@@ -225,7 +227,7 @@ class ContainerSync(Daemon):
     def _put(self, info: Item, row: Item, target: Target, stamp: Timestamp) -> bool:
         has = self._has(row, target, stamp)
         if has is not None and has == row['etag']:
-            self.counts['skips'] += 1
+            self.counts['known'] += 1
             return True
         params = {'symlink': 'get'}     # the link, not what it leads to
         headers = {'X-Newest': 'true', 'X-Backend-Storage-Policy-Index': row['storage_policy_index']}
@@ -265,7 +267,7 @@ class ContainerSync(Daemon):
                 return True
             raise errors.BadGateway('the object is not to be had')
         if has is not None and has == source.etag:
-            self.counts['skips'] += 1
+            self.counts['known'] += 1
             return True
         url, headers = target.request('PUT', row['name'], found)
         headers.update({name: value for name, value in source.headers.items()

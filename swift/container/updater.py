@@ -59,6 +59,7 @@ class ContainerUpdater(Daemon):
         'node_timeout': Option(confs.number, 3.0, 'seconds to wait for its answer'),
     }
     INTERVAL = 300
+    METRICS = {'success': 'successes', 'failure': 'failures', 'no_change': 'no_changes'}
 
     def __init__(self, conf: Mapping[str, Any]) -> None:
         super().__init__(conf)
@@ -96,6 +97,7 @@ class ContainerUpdater(Daemon):
         elapsed = time.time() - started
         LOG.info('containers told %d, failed %d, unchanged %d, in %.1f s', self.counts['success'],
                  self.counts['failure'], self.counts['no_change'], elapsed)
+        self.measured(self.counts)
         recon.dump(self.conf.recon_cache_path, 'container', {'container_updater_sweep': elapsed})
 
     def _is_home(self, device: str, part: int) -> bool:

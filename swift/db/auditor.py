@@ -19,6 +19,10 @@ from swift.storage.devices import Devices
 LOG = logging.getLogger(__name__)
 
 
+#: what a sweep counts -> its published name
+METRICS = {'passed': 'passes', 'failed': 'failures'}
+
+
 class Fault(Exception):
     """What a database says does not fit together."""
 

@@ -51,6 +51,10 @@ OPTIONS = {
 #: published names of what a sweep counts
 COUNTS = ('attempted', 'success', 'failure', 'no_change', 'hashmatch', 'diff', 'ts_repl', 'rsync', 'remote_merge',
           'diff_capped', 'remove', 'empty', 'deferred')
+#: those -> what statsd is told
+METRICS = {'attempted': 'attempts', 'success': 'successes', 'failure': 'failures', 'no_change': 'no_changes',
+           'hashmatch': 'hashmatches', 'diff': 'diffs', 'rsync': 'rsyncs', 'remote_merge': 'remote_merges',
+           'diff_capped': 'diff_caps'}
 #: a peer with less than half of our rows, that lacks more than one batch, gets the whole file
 BEHIND = 0.5
 PIECE = 1024 * 1024

@@ -64,6 +64,11 @@ class Seen:
         self.first = time.time_ns()
 
     @property
+    def received(self) -> int:
+        """Bytes of the request's body."""
+        return self.input.size if self.input is not None else 0
+
+    @property
     def status_int(self) -> int:
         """The status, or 499 for a client that went away."""
         return 499 if self.input is not None and self.input.broken and self.status < 400 else \
@@ -209,7 +214,7 @@ def _piece(number: int) -> Callable[[Seen], str | None]:
     return piece
 
 
-def _policy(seen: Seen) -> str | None:
+def policy_index(seen: Seen) -> str | None:
     """Of an object: as the request or the answer says, or as is known of its container."""
     index = seen.environ.get('HTTP_X_BACKEND_STORAGE_POLICY_INDEX')
     if index is None:
@@ -241,7 +246,7 @@ _FIELDS: dict[str, Callable[[Seen], str | None]] = {
     'status_int': lambda seen: str(seen.status_int),
     'wire_status_int': lambda seen: str(seen.status),
     'user_agent': lambda seen: seen.environ.get('HTTP_USER_AGENT'),
-    'bytes_recvd': lambda seen: str(seen.input.size) if seen.input is not None and seen.input.size else None,
+    'bytes_recvd': lambda seen: str(seen.received) if seen.received else None,
     'bytes_sent': lambda seen: str(seen.sent) if seen.sent else None,
     'client_etag': lambda seen: seen.environ.get('HTTP_ETAG'),
     'transaction_id': lambda seen: seen.environ.get('swift.trans_id'),
@@ -249,7 +254,7 @@ _FIELDS: dict[str, Callable[[Seen], str | None]] = {
     'ttfb': lambda seen: str(((seen.first or seen.end) - seen.start) / 1e9),
     'source': lambda seen: seen.environ.get('swift.source'),
     'log_info': lambda seen: ','.join(seen.environ.get('swift.log_info') or ()),
-    'policy_index': _policy,
+    'policy_index': policy_index,
     'account': _piece(2), 'container': _piece(3), 'object': _piece(4),
     'pid': lambda seen: str(os.getpid()),
     'access_user_id': lambda seen: (seen.environ.get('swift.access_logging') or {}).get('user_id'),

@@ -11,6 +11,13 @@ answers, on the right for those that filters make themselves; no request is
 logged twice.  Each value is percent-encoded, an empty one is ``-``, so that
 lines can be split at white space.  Of secrets in it (tokens, signatures) only
 the first characters are shown.
+
+With ``log_statsd_host`` (or ``access_log_statsd_host``; so for each of its options) the times and the bytes
+of requests are told by UDP as well::
+
+    proxy-server.<account, container, object or object.policy.N>.<verb>.<status>.timing
+                                                                               .xfer
+                                                           .GET.<status>.first-byte.timing
 """
 
 import logging
@@ -21,6 +28,7 @@ from typing import Any
 
 from strata import errors, green
 from swift import conf as confs
+from swift import statsd
 from swift.middleware import access_line
 from swift.middleware.access_line import Seen
 from swift.middleware.bodies import Body, Watched
@@ -39,6 +47,10 @@ OPTIONS = {
     'log_msg_template': confs.Option(confs.text, access_line.TEMPLATE, 'the form of a line'),
     'log_anonymization_method': confs.Option(confs.text, 'MD5', 'a hash, for {client_ip.anonymized} and others'),
     'log_anonymization_salt': confs.Option(confs.text, '', 'what is hashed with it'),
+    'log_statsd_valid_http_methods': confs.Option(
+        confs.commas, ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'COPY', 'OPTIONS'],
+        'methods that have metrics of their own; the others are BAD_METHOD'),
+    **statsd.OPTIONS,
     'log_name': confs.Option(confs.text, 'proxy-server', "the server's name in logs"),
 }
 MADE = 'swift.proxy_access_log_made'
@@ -50,6 +62,8 @@ class ProxyLogging:
     def __init__(self, app: Any, conf: Any) -> None:
         """Raises ``errors.Invalid`` for a template that names unknown fields."""
         self.app = app
+        self._metrics = statsd.Metrics(conf, 'proxy-server') if conf.log_statsd_host else None
+        self._methods = frozenset(conf.log_statsd_valid_http_methods)
         self._line = access_line.Line(conf)
         self._log = _logger(conf)
         self._level = logging.getLevelName(conf.access_log_level.upper())
@@ -91,6 +105,24 @@ class ProxyLogging:
         seen.end = time.time_ns()
         if self._log.isEnabledFor(logging.INFO) and self._level <= logging.INFO:
             self._log.info(self._line.render(seen))
+        if self._metrics is not None:
+            self._measure(self._metrics, seen)
+
+    def _measure(self, metrics: statsd.Metrics, seen: Seen) -> None:
+        pieces = seen.path.split('/', 4)
+        if len(pieces) < 3 or pieces[0] or not pieces[1].startswith('v1') or not pieces[2]:
+            return
+        kinds = ['object' if len(pieces) == 5 and pieces[4] else 'container' if len(pieces) > 3 and pieces[3] else
+                 'account']
+        if kinds == ['object'] and (policy := access_line.policy_index(seen)) and str(policy).isdecimal():
+            kinds.append(f'object.policy.{policy}')
+        method = seen.method if seen.method in self._methods else 'BAD_METHOD'
+        for kind in kinds:
+            name = f'{kind}.{method}.{seen.status_int}'
+            metrics.timing(f'{name}.timing', (seen.end - seen.start) / 1e9)
+            if method == 'GET':
+                metrics.timing(f'{name}.first-byte.timing', ((seen.first or seen.end) - seen.start) / 1e9)
+            metrics.count(f'{name}.xfer', seen.received + seen.sent)
 
 
 class _Counted:
@@ -157,5 +189,8 @@ def _logger(conf: Any) -> logging.Logger:
 
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[Any], ProxyLogging]:
     """paste."""
-    conf = confs.options({**global_conf, **local_conf}, OPTIONS, '[filter:proxy-logging]')
+    given = {**global_conf, **local_conf}
+    own = {f'log_{name.removeprefix("access_log_")}': value for name, value in given.items()
+           if name.startswith('access_log_statsd_')}
+    conf = confs.options({**given, **own}, OPTIONS, '[filter:proxy-logging]')
     return lambda app: ProxyLogging(app, conf)

@@ -146,6 +146,7 @@ class Sweep:
         self.reported = now
         self.auditor.total_quarantined += self.quarantined
         self.auditor.total_errors += self.errors
+        self.auditor.measured({'quarantined': self.quarantined, 'errors': self.errors})
         self._clear()
 
 
@@ -154,6 +155,7 @@ class ObjectAuditor(daemon.Daemon):
 
     SECTION = 'object-auditor'
     INTERVAL = 30
+    METRICS = {'quarantined': 'quarantines', 'errors': 'errors'}
     OPTIONS = {
         'files_per_second': Option(confs.number, 20.0, 'objects that are read'),
         'bytes_per_second': Option(confs.number, 10000000.0, 'bytes that are read'),

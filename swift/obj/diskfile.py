@@ -250,6 +250,8 @@ class DiskFile:
             return Quarantined()
         try:
             quarantine.move(self.device_path, self.path, datadir('objects', self.policy))
+            if self.store.metrics is not None:
+                self.store.metrics.count('quarantines')
             hashes.invalidate(os.path.dirname(self.path))
         except FileNotFoundError:
             pass      # another request was faster

@@ -53,6 +53,7 @@ class ObjectExpirer(Daemon):
 
     SECTION = 'object-expirer'
     INTERVAL = 300
+    METRICS = {'expired': 'objects', 'failed': 'errors'}
     OPTIONS = {
         'auto_create_account_prefix': Option(confs.text, '.', "of accounts that are the cluster's own"),
         'expiring_objects_account_name': Option(confs.text, 'expiring_objects', "the queue's account, without prefix"),
@@ -78,7 +79,7 @@ class ObjectExpirer(Daemon):
         self.direct = Direct(agent='object-expirer')
         hashing = HashPath.load(os.path.join(self.conf.swift_dir, 'swift.conf'))
         self.ring = Ring(self.conf.swift_dir, hashing, name='container')
-        self.expired = 0
+        self.expired = self.failed = 0
 
     def close(self) -> None:
         """Close connections."""
@@ -87,7 +88,7 @@ class ObjectExpirer(Daemon):
     def run_once(self, **_: Any) -> None:
         """Delete everything whose time is over."""
         began = spoke = time.time()
-        self.expired = 0
+        self.expired = self.failed = 0
         workers = green.Pool(self.conf.concurrency)
         pause = 1 / self.conf.tasks_per_second if self.conf.tasks_per_second else 0
         for container in self._containers(began):
@@ -101,6 +102,7 @@ class ObjectExpirer(Daemon):
             self._remove_container(container)
         took = time.time() - began
         LOG.info('%d objects expired in %.1f s', self.expired, took)
+        self.measured({'expired': self.expired, 'failed': self.failed})
         recon.dump(self.conf.recon_cache_path, 'object', {
             'object_expiration_pass': took, 'expired_last_pass': self.expired})
 
@@ -139,6 +141,7 @@ class ObjectExpirer(Daemon):
             if self._delete(task):
                 self._remove(task)
         except Exception:
+            self.failed += 1
             LOG.exception('%s/%s/%s cannot be expired; it is tried again', task.account, task.target, task.obj)
 
     def _delete(self, task: Task) -> bool:

@@ -46,6 +46,7 @@ class ObjectReplicator(Daemon):
 
     SECTION = 'object-replicator'
     INTERVAL = 30
+    METRICS = {'suffix_hash': 'suffix.hashes', 'suffix_sync': 'suffix.syncs'}
     OPTIONS = {
         **store.OPTIONS,
         'bind_ip': Option(confs.text, '0.0.0.0', 'the address of the server whose devices these are'),
@@ -98,6 +99,7 @@ class ObjectReplicator(Daemon):
             nodes.setdefault(ip, {})[device] = count
         stats = {'start': started, 'failure_nodes': nodes, **{name: self.counts[name] for name in COUNTS}}
         took = now - started
+        self.measured(self.counts)
         LOG.info('object replication complete in %.1f s: %s', took, {name: self.counts[name] for name in COUNTS})
         recon.dump(self.conf.recon_cache_path, 'object', {
             'replication_stats': stats, 'replication_time': took / 60, 'replication_last': now,

@@ -17,6 +17,7 @@ from strata import errors
 from strata.backend import Pool
 from swift import conf as confs
 from swift import constraints as limits
+from swift import statsd
 from swift.conf import Option
 from swift.http.headers import title
 from swift.http.request import Request
@@ -212,6 +213,7 @@ def options(server: ObjectServer, request: Request) -> Response:
 VERSION = '2.38.3'
 
 
-def app_factory(global_conf: Mapping[str, Any], **local_conf: Any) -> ObjectServer:
+def app_factory(global_conf: Mapping[str, Any], **local_conf: Any) -> Any:
     """For paste: ``[app:object-server] use = egg:swift#object``."""
-    return ObjectServer({**global_conf, **local_conf})
+    given = {**global_conf, **local_conf}
+    return statsd.timed(ObjectServer(given), given, 'object-server')

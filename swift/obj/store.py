@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from swift import conf as confs
+from swift import statsd
 from swift.conf import Option
 from swift.obj import hashes, metadata, ondisk
 from swift.obj.diskfile import DiskFile
@@ -67,6 +68,8 @@ class Store:
         self.devices = Devices(conf.devices, mount_check=conf.mount_check, reserve=amount, percent=percent)
         self.committer = Committer()
         self.reclaim_age = conf.reclaim_age
+        #: of the server that this is the store of, if anybody takes them
+        self.metrics: statsd.Metrics | None = None
 
     @classmethod
     def load(cls, given: Mapping[str, Any], where: str = '') -> 'Store':

@@ -75,6 +75,7 @@ class ObjectUpdater(daemon.Daemon):
 
     SECTION = 'object-updater'
     INTERVAL = 300
+    METRICS = {name: name for name in ('errors', 'quarantines', 'successes', 'failures', 'unlinks')}
     OPTIONS = {
         'concurrency': Option(confs.positive, 8, 'updates of a device at a time'),
         'updater_workers': Option(confs.positive, 1, 'devices at a time'),
@@ -117,6 +118,7 @@ class ObjectUpdater(daemon.Daemon):
         self._gone.clear()
         elapsed = time.time() - began
         LOG.info('Object update sweep: %.2f s, %s', elapsed, dict(self.stats))
+        self.measured(self.stats)
         recon.dump(self.conf.recon_cache_path, 'object', {
             'object_updater_sweep': elapsed, 'object_updater_stats': dict(self.stats),
             'object_updater_last': time.time()})

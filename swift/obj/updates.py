@@ -185,6 +185,8 @@ class Updates:
 
     def _keep(self, entry: '_Update') -> str:
         update = entry.update
+        if self.store.metrics is not None:
+            self.store.metrics.count('async_pendings')
         return self.store.save_update(entry.device, update['account'], update['container'], update['obj'], update,
                                       entry.when, entry.policy)
 
