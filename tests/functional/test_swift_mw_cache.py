@@ -1,6 +1,8 @@
 """swift.cache: in this process, and in memcached, by one set of rules."""
 
+import datetime
 import hashlib
+import ipaddress
 import json
 import os
 import shutil
@@ -9,8 +11,11 @@ import subprocess
 import time
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from strata import errors
+from strata import errors, green
 from strata.testing.ports import free_port
 from strata.testing.wait import until
 from swift.middleware import cache, memcached
@@ -20,13 +25,14 @@ from tests.functional.swift_filters import Recorder, ask
 class Memcached:
     """A real one on a port of its own."""
 
-    def __init__(self):
+    def __init__(self, *words):
         self.port = free_port()
         self.name = f'127.0.0.1:{self.port}'
+        self.words = words
         self.start()
 
     def start(self):
-        argv = ['memcached', '-l', '127.0.0.1', '-p', str(self.port), '-m', '8', '-U', '0']
+        argv = ['memcached', '-l', '127.0.0.1', '-p', str(self.port), '-m', '8', '-U', '0', *self.words]
         self.process = subprocess.Popen(argv + (['-u', 'nobody'] if os.getuid() == 0 else []))
         until(self.answers, 10, message='memcached does not start')
 
@@ -241,3 +247,82 @@ def test_a_server_that_does_not_answer_costs_its_time_only():
         began = time.monotonic()
         assert store.get('k') is None
         assert time.monotonic() - began < 1
+
+
+class Authority:
+    """Somebody who signs certificates, in files."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        folder.mkdir()
+        self.key, self.name = ec.generate_private_key(ec.SECP256R1()), _named('authority')
+        self.certificate = self._sign(self.name, self.key, x509.BasicConstraints(ca=True, path_length=None))
+        self.cafile = self._write('ca.pem', self.certificate.public_bytes(serialization.Encoding.PEM))
+
+    def _sign(self, name, key, extension):
+        now = datetime.datetime.now(datetime.UTC)
+        return x509.CertificateBuilder().subject_name(name).issuer_name(self.name).public_key(
+            key.public_key()).serial_number(x509.random_serial_number()).not_valid_before(
+            now - datetime.timedelta(hours=1)).not_valid_after(now + datetime.timedelta(hours=1)).add_extension(
+            extension, critical=True).sign(self.key, hashes.SHA256())
+
+    def _write(self, name, data):
+        path = self.folder / name
+        path.write_bytes(data)
+        return str(path)
+
+    def issue(self, name):
+        """Files of a certificate for 127.0.0.1, and of its key."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address('127.0.0.1'))])
+        certificate = self._sign(_named(name), key, address)
+        return (self._write(f'{name}.pem', certificate.public_bytes(serialization.Encoding.PEM)),
+                self._write(f'{name}.key', key.private_bytes(
+                    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())))
+
+
+def _named(text):
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
+
+
+@pytest.fixture
+def authority(tmp_path, servers):
+    told = subprocess.run(['memcached', '--help'], capture_output=True, text=True).stdout
+    if '--enable-ssl' not in told:
+        pytest.skip('this memcached speaks no TLS')
+    return Authority(tmp_path / 'authority')
+
+
+@pytest.fixture
+def secret(authority):
+    """A memcached that wants TLS, and certificates of its clients."""
+    certificate, key = authority.issue('server')
+    made = Memcached('-Z', '-o', f'ssl_chain_cert={certificate},ssl_key={key},ssl_verify_mode=2,'
+                                 f'ssl_ca_cert={authority.cafile}')
+    yield made
+    made.stop()
+
+
+def test_memcached_is_spoken_to_by_tls(secret, authority):
+    certificate, key = authority.issue('client')
+    store = ring(secret, tls_enabled='true', tls_cafile=authority.cafile, tls_certfile=certificate, tls_keyfile=key,
+                 local_seconds='0')
+    store.set('k', {'long': 'x' * 100_000}, raise_on_error=True)
+    assert store.get('k', raise_on_error=True) == {'long': 'x' * 100_000}
+    store.set_multi({'a': 1, 'b': [2]}, 's')
+    assert store.get_multi(['a', 'b'], 's') == [1, [2]]
+    assert store.incr('n', 5) == 5
+    assert green.Pool(8).map(lambda _: store.get('k') is not None, range(32)) == [True] * 32
+
+
+def test_whoever_is_not_trusted_is_told_nothing(secret, authority, tmp_path):
+    other = Authority(tmp_path / 'other')
+    certificate, key = authority.issue('client')
+    for conf in ({'tls_cafile': other.cafile, 'tls_certfile': certificate, 'tls_keyfile': key},     # not our server
+                 {'tls_cafile': authority.cafile}):                                                 # not its client
+        store = ring(secret, tls_enabled='true', **conf)
+        with pytest.raises(memcached.CacheUnavailable):
+            store.set('k', 1, raise_on_error=True)
+        assert store.get('k') is None
+    with pytest.raises(errors.Invalid, match='tls_cafile'):
+        ring(secret, tls_enabled='true', tls_cafile=str(tmp_path / 'none'))
