@@ -68,6 +68,7 @@ class Job:
         self.host, self.lease = host, lease
         self.wiring, self.driver = host.wiring, host.driver
         self.context = lease.context.elevated()
+        self._nics: tuple[Nic, ...] | None = None
 
     @functools.cached_property
     def server(self) -> Server:
@@ -86,11 +87,14 @@ class Job:
     def _image_bytes(self, id: str | None) -> Iterator[bytes]:
         return self.wiring.images.download(self.context, id)
 
-    def nics(self) -> tuple[Nic, ...]:
-        """The server's cards; ports that are missing are made, those that are there are kept."""
-        found = ports.allocate(self.wiring, self.context, self.server, self.server.request['networks'],
-                               hold=self.lease.hold)
-        return tuple(Nic(port_id=nic.port_id, mac=nic.mac, device=nic.device, mtu=nic.mtu) for nic in found)
+    def nics(self, *, plugging: bool = False) -> tuple[Nic, ...]:
+        """The server's cards, looked up once a job; ports that are missing are made, those that are there are kept."""
+        if self._nics is None:
+            found = ports.allocate(self.wiring, self.context, self.server, self.server.request['networks'],
+                                   hold=self.lease.hold, plugging=plugging)
+            self._nics = tuple(Nic(port_id=nic.port_id, mac=nic.mac, device=nic.device, mtu=nic.mtu)
+                               for nic in found)
+        return self._nics
 
     def plug(self) -> None:
         """Have this host's network agent make the server's devices ready.
@@ -98,7 +102,7 @@ class Job:
         An agent that is restarting is waited for, a minute or two; then
         ``errors.Unavailable`` or ``errors.Timeout``.
         """
-        if not self.nics():
+        if not self.nics(plugging=True):
             return
         timeout = self.wiring.conf.rpc_response_timeout
         deadline = self.wiring.clock.monotonic() + max(PATIENCE, 2 * timeout)      # an answer may be lost

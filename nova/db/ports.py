@@ -164,6 +164,12 @@ def holder(tx: Session, network_id: str, ip_address: str) -> Port | None:
         Address.network_id == network_id, Address.ip_address == ip_address))
 
 
+def not_in_status(tx: Session, network_id: str, host: str, status: str) -> set[str]:
+    """The ports of a network on a host that are in another status."""
+    return set(tx.scalars(sa.select(Port.id).where(Port.network_id == network_id, Port.host == host,
+                                                   Port.status != status)))
+
+
 @dataclasses.dataclass(slots=True)
 class Wire:
     """A port as a host has to know it: plain values, for a network may have thousands."""
@@ -201,10 +207,10 @@ def wires(tx: Session, *conditions: Any) -> list[Wire]:
     return list(found.values())
 
 
-def members(tx: Session, group_ids: Collection[str]) -> dict[str, list[Wire]]:
-    """The ports in each of some security groups, with their addresses."""
+def members(tx: Session, group_ids: Collection[str], network_ids: Collection[str] = ()) -> dict[str, list[Wire]]:
+    """The ports in each of some security groups, with their addresses; but for those on some networks."""
     found: dict[str, list[Wire]] = {id: [] for id in group_ids}
-    for port in wires(tx, Port.id.in_(sa.select(PortGroup.port_id).where(
+    for port in wires(tx, Port.network_id.not_in(network_ids), Port.id.in_(sa.select(PortGroup.port_id).where(
             PortGroup.security_group_id.in_(group_ids)))):
         for id in port.security_group_ids:
             if id in found:

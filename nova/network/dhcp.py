@@ -9,6 +9,7 @@ from nova.db import networks, ports, subnets
 from nova.db.ports import DHCP, Port
 from nova.db.subnets import Subnet
 from nova.network import addresses, faults, ipam, plugs
+from nova.network.drivers.state import NetworkState
 from nova.network.plugs import SERVICE
 from nova.wiring import Wiring
 from strata.context import Context
@@ -37,11 +38,12 @@ def wanted(tx: Session, host: str, network_id: str) -> list[Subnet]:
             if subnet.ip_version == 4 and subnet.enable_dhcp]
 
 
-def is_settled(tx: Session, host: str, network_id: str) -> bool:
-    """Whether the DHCP port is as it should be."""
-    port, here = find(tx, host, network_id), wanted(tx, host, network_id)
-    held = {address.subnet_id for address in port.addresses} if port else set()
-    return held == {subnet.id for subnet in here} and (port is None or bool(here))
+def is_settled(state: NetworkState) -> bool:
+    """Whether the DHCP port is as ``settle`` would leave it."""
+    guests = any(port.tap for port in state.ports)
+    served = {subnet.id for subnet in state.subnets if guests and subnet.enable_dhcp and ':' not in subnet.cidr}
+    held = {subnet.id for subnet in state.subnets if subnet.dhcp_address}
+    return held == served and (state.dhcp_mac is None) is not bool(served)
 
 
 def settle(tx: Session, wiring: Wiring, context: Context, host: str, network_id: str) -> None:

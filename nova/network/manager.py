@@ -53,10 +53,14 @@ class NetworkManager:
                  'device': port.device}
                 for port in cards]
 
-    def refresh(self, context: Context, networks: list[str], routers: list[str], groups: list[str]) -> None:
-        """Look at some networks, routers and security groups again; a failure is left to the next run."""
+    def refresh(self, context: Context, networks: list[str], routers: list[str], groups: list[str],
+                plugging: str | None) -> None:
+        """Look at some networks, routers and security groups again; a failure is left to the next run.
+
+        The networks are spared where a plug that looks at them comes next: on the host ``plugging``.
+        """
         try:
-            self.reconciler.refresh(networks, routers, groups)
+            self.reconciler.refresh(networks, routers, groups, networks if plugging == self.wiring.host else ())
         except errors.Unavailable as error:
             LOG.warning('not refreshed, to be done by the next run: %s', error)
 

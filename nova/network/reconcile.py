@@ -12,7 +12,7 @@ Idempotent and without input: what is lost, doubled or late changes nothing in t
 import functools
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -35,6 +35,10 @@ LOG = logging.getLogger(__name__)
 BINARY = 'nova-network'
 #: seconds that a wake-up waits for others, and for a plug, to come with it
 TOGETHER = 0.05
+#: how often a run lets all go first that could: of many servers built at once, some come to share it
+ROUNDS = 4
+#: what a wake-up names: networks, routers, groups, networks to be spared
+_Asked = tuple[frozenset[str], frozenset[str], frozenset[str], frozenset[str]]
 
 
 class Turns:
@@ -59,6 +63,8 @@ class Turns:
         try:
             with turn.lock:
                 if turn.done < mine:
+                    for _ in range(ROUNDS):
+                        green.sleep(0)
                     upto, begun = turn.asked, time.monotonic()
                     self._began.pop(key, None)
                     self._function(key)
@@ -94,6 +100,8 @@ class Reconciler:
         self._carried: set[str] = set()
         self._routed: set[str] = set()
         self._listening: set[str] = set()
+        #: the wake-ups that wait for others
+        self._asked: dict[_Asked, float] = {}
 
     # -- all of it -------------------------------------------------------------------------
 
@@ -130,28 +138,51 @@ class Reconciler:
                         exc_info=not isinstance(error, errors.Error))
 
     def refresh(self, network_ids: Collection[str], router_ids: Collection[str],
-                group_ids: Collection[str]) -> None:
+                group_ids: Collection[str], spared: Collection[str] = ()) -> None:
         """Bring up to date what this host has of some networks, routers and groups.
 
-        A change and the plug that follows it, or many changes at once, are one run of a network.
+        ``spared`` are networks that a plug looks at in a moment.  A change and the plug that follows it, or many
+        changes at once, are one run of a network; who comes while another waits leaves the work to it.
         """
-        asked = time.monotonic()
-        green.sleep(TOGETHER)
-        if router_ids:
-            self.claim(router_ids)
-        wanted = set(network_ids) | self._of_groups(group_ids)
-        with self.db.reading() as tx:
-            known = network_hosts.carried(tx, self.wiring.host, wanted) if wanted else set()
-            mine = set(tx.scalars(sa.select(Router.id).where(Router.id.in_(router_ids),
-                                                             Router.host == self.wiring.host)))
-            # an interface that was added may be the first port this host has on a network
-            known |= self._feet(tx, mine) - self._carried
-        for id in sorted((set(router_ids) & self._routed) - mine):
+        first = not self._asked
+        self._asked[frozenset(network_ids), frozenset(router_ids), frozenset(group_ids),
+                    frozenset(spared)] = time.monotonic()
+        if not first:
+            return
+        try:
+            green.sleep(TOGETHER)
+        finally:
+            asked, self._asked = self._asked, {}
+        self._refresh(asked)
+
+    def _refresh(self, asked: Mapping[_Asked, float]) -> None:
+        """``asked``: networks, routers, groups and spared networks, and when a wake-up last named just these."""
+        routed = {id for _, ids, _, _ in asked for id in ids}
+        if routed:
+            self.claim(routed)
+        wanted: dict[str, float] = {}
+        for (network_ids, _, group_ids, spared), since in asked.items():
+            for id in (network_ids | self._of_groups(group_ids)) - spared:
+                wanted[id] = max(since, wanted.get(id, since))
+        known, mine = self._concerned(wanted, routed)
+        for id in sorted((routed & self._routed) - mine):
             self._try(self.router, id)
-        for id in sorted(known | (wanted & self._carried)):
-            self._try(functools.partial(self.network, since=asked), id)
+        for id in sorted(known):
+            self._try(functools.partial(self.network, since=wanted.get(id, min(asked.values()))), id)
         for id in sorted(mine):
             self._try(self.router, id)
+
+    def _concerned(self, network_ids: Collection[str], router_ids: Collection[str]) -> tuple[set[str], set[str]]:
+        """Those of some networks and routers that this host has to do with."""
+        if not network_ids and not router_ids:
+            return set(), set()
+        with self.db.reading() as tx:
+            known = network_hosts.carried(tx, self.wiring.host, network_ids)
+            mine = set(tx.scalars(sa.select(Router.id).where(
+                Router.id.in_(router_ids), Router.host == self.wiring.host))) if router_ids else set()
+            # an interface that was added may be the first port this host has on a network
+            known |= (self._feet(tx, mine) if mine else set()) - self._carried
+        return known | (set(network_ids) & self._carried), mine
 
     def _of_groups(self, group_ids: Collection[str]) -> set[str]:
         """The networks where this host has ports whose rules may have changed with some groups."""
@@ -169,9 +200,10 @@ class Reconciler:
     # -- one network -----------------------------------------------------------------------
 
     def _converge_network(self, id: str) -> None:
-        failure = self._settle_dhcp(id)
-        with self.db.reading() as tx:
-            state = states.network_states(tx, self.wiring, [id]).get(id)
+        state, failure = self._wanted(id), None
+        if state is None or not dhcp.is_settled(state):
+            failure = self._settle_dhcp(id)
+            state = self._wanted(id)
         if state is None:
             self._forget_sockets({id})
             self.driver.remove_network(id)
@@ -184,12 +216,13 @@ class Reconciler:
         if failure is not None:
             raise failure
 
+    def _wanted(self, id: str) -> NetworkState | None:
+        with self.db.reading() as tx:
+            return states.network_states(tx, self.wiring, [id]).get(id)
+
     @retried
     def _settle_dhcp(self, id: str) -> errors.Error | None:
         """Give the DHCP server the addresses it needs; the error if there are none left, others are raised."""
-        with self.db.reading() as tx:
-            if dhcp.is_settled(tx, self.wiring.host, id):
-                return None
         try:
             with self.db.transaction() as tx:
                 dhcp.settle(tx, self.wiring, self.context, self.wiring.host, id)
@@ -201,18 +234,19 @@ class Reconciler:
     def _report_ports(self, state: NetworkState) -> None:
         """Say of this host's guest ports whether they are up: of those the state named, no others."""
         for status, up in (('ACTIVE', True), ('DOWN', False)):
-            named = [port.id for port in state.ports
-                     if port.tap and (port.admin_state_up and state.admin_state_up) is up]
+            named = {port.id for port in state.ports
+                     if port.tap and (port.admin_state_up and state.admin_state_up) is up}
             if not named:
                 continue
-            changed = [Port.id.in_(named), Port.host == self.wiring.host, Port.status != status,
-                       Port.device_owner.not_in((DHCP, *SERVICE))]
             with self.db.reading() as tx:
-                if tx.scalar(sa.select(Port.id).where(*changed).limit(1)) is None:
-                    continue
+                behind = named & ports.not_in_status(tx, state.id, self.wiring.host, status)
+            if not behind:
+                continue
             with self.db.transaction() as tx:
-                tx.execute(sa.update(Port).where(*changed).values(status=status)
-                           .execution_options(synchronize_session=False))
+                tx.execute(sa.update(Port).where(
+                    Port.id.in_(behind), Port.host == self.wiring.host, Port.status != status,
+                    Port.device_owner.not_in((DHCP, *SERVICE))).values(status=status)
+                    .execution_options(synchronize_session=False))
 
     def _listen(self, state: NetworkState) -> None:
         """Give the metadata server a socket inside the network for as long as it has an address there.

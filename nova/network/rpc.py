@@ -17,15 +17,17 @@ class Network(Interface):
     topic = 'network'
 
     plug = call('server_id', timeout=60)
-    refresh = cast('networks', 'routers', 'groups')
+    refresh = cast('networks', 'routers', 'groups', 'plugging')
 
 
 def wake(wiring: Wiring, context: Context, *, networks: Collection[str] = (), routers: Collection[str] = (),
-         groups: Collection[str] = ()) -> None:
+         groups: Collection[str] = (), plugging: str | None = None) -> None:
     """Tell all hosts what changed; after the commit, never inside a transaction.
+
+    ``plugging`` names the host whose worker is asked to plug a server on these networks next.
 
     Only a hint: hosts compare themselves with the database every minute anyway.
     """
     if wiring.bus is not None and (networks or routers or groups):
         Network(wiring.bus).refresh(context, fanout=True, networks=sorted(networks), routers=sorted(routers),
-                                    groups=sorted(groups))
+                                    groups=sorted(groups), plugging=plugging)

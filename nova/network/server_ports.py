@@ -49,12 +49,13 @@ class Plugged:
 
 @retried
 def allocate(wiring: Wiring, context: Context, server: Server, requests: Requests,
-             groups: Sequence[str] | None = None, *, hold: Hold | None = None) -> list[Plugged]:
+             groups: Sequence[str] | None = None, *, hold: Hold | None = None,
+             plugging: bool = False) -> list[Plugged]:
     """The server's ports, on its host; made or bound if they are not there yet.
 
     Idempotent: called again, it answers with the same ports (moved to ``server.host``).
     ``groups`` (ids or names; default: those the server was created with) are for ports it makes.
-    ``hold``: a worker's proof that the operation is still its own.
+    ``hold``: a worker's proof that the operation is still its own; ``plugging``: that it has them plugged next.
     Raises what ``validate`` does, and ``errors.Conflict`` when addresses have run out meanwhile.
     """
     with wiring.db.transaction() as tx:
@@ -73,7 +74,8 @@ def allocate(wiring: Wiring, context: Context, server: Server, requests: Request
         plugged = [_plugged(port, mtus[port.network_id]) for port in found]
     if fresh or moved:
         wake(wiring, context, networks={port.network_id for port in found},
-             groups={id for port in found for id in port.security_group_ids})
+             groups={id for port in found for id in port.security_group_ids},
+             plugging=server.host if plugging else None)
     return plugged
 
 

@@ -28,8 +28,7 @@ def network_states(tx: Session, wiring: Wiring, ids: Collection[str]) -> dict[st
     plugged: dict[str, list[Wire]] = {id: [] for id in wanted}
     for port in ports.wires(tx, Port.network_id.in_(wanted), Port.device_owner != FLOATING):
         plugged[port.network_id].append(port)
-    here = [port for many in plugged.values() for port in many if is_guest(port, host)]
-    rules = _rules(tx, here)
+    rules = _rules(tx, [port for many in plugged.values() for port in many], host)
     peers = network_hosts.peers(tx, wanted, host)
     return {network.id: _network(wiring, network, ranges[network.id], plugged[network.id], rules,
                                  peers[network.id])
@@ -103,14 +102,20 @@ def _port(port: Wire, rules: Mapping[str, tuple[words.SecurityRule, ...]], host:
                            for option in port.extra_dhcp_opts or ()))
 
 
-def _rules(tx: Session, plugged: Iterable[Wire]) -> dict[str, tuple[words.SecurityRule, ...]]:
-    """What each of these ports' groups allows, remote groups expanded to the addresses in them."""
-    groups = {id for port in plugged for id in port.security_group_ids}
+def _rules(tx: Session, plugged: Collection[Wire], host: str) -> dict[str, tuple[words.SecurityRule, ...]]:
+    """What the groups of a host's guests allow, remote groups expanded to the addresses in them.
+
+    ``plugged`` are all ports of some networks; for those the database need not be asked again.
+    """
+    groups = {id for port in plugged if is_guest(port, host) for id in port.security_group_ids}
     if not groups:
         return {}
     found = security_groups.rules_of(tx, groups)
     remote = {rule.remote_group_id for rules in found.values() for rule in rules if rule.remote_group_id}
-    members = ports.members(tx, remote) if remote else {}
+    members = ports.members(tx, remote, {port.network_id for port in plugged}) if remote else {}
+    for port in plugged:
+        for id in remote.intersection(port.security_group_ids):
+            members[id].append(port)
     return {id: tuple(_rule(rule, members) for rule in rules) for id, rules in found.items()}
 
 

@@ -5,7 +5,7 @@ import types
 import pytest
 
 from nova.db.ports import Port
-from nova.network import ports
+from nova.network import ports, rpc
 from nova.network.drivers.fake import FakeDriver
 from nova.network.manager import NetworkManager
 from nova.network.rpc import Network
@@ -208,6 +208,45 @@ def test_fifty_servers_plugged_at_once_share_a_few_runs_of_the_driver(cloud):
     workers = [green.spawn(Network(cloud.bus).plug, ADMIN, host='node1', server_id=each.id) for each in made]
     assert all(len(worker.wait(20)) == 1 for worker in workers)
     assert 0 < sum(verb == 'apply_network' for verb, _ in cloud.driver.calls) < 10
+
+
+def looks(cloud):
+    """The networks that were applied since ``calls`` was cleared, once for each time."""
+    cloud.bus.drain()
+    return [subject for verb, subject in cloud.driver.calls if verb == 'apply_network']
+
+
+def test_many_wake_ups_at_once_are_one_run(cloud):
+    network, _ = cloud.network(cloud.alice)
+    boot(cloud, network)
+    cloud.bus.drain()
+    cloud.driver.calls.clear()
+    for _ in range(20):
+        rpc.wake(cloud.wiring, ADMIN, networks=[network['id']])
+    assert looks(cloud) == [network['id']]
+
+
+@pytest.mark.parametrize('plugging, runs', [('node1', 0), ('node2', 1), (None, 1)])
+def test_a_wake_up_leaves_a_network_to_the_plug_that_follows_on_this_host(cloud, plugging, runs):
+    network, _ = cloud.network(cloud.alice)
+    boot(cloud, network)
+    cloud.bus.drain()
+    cloud.driver.calls.clear()
+    rpc.wake(cloud.wiring, ADMIN, networks=[network['id']], plugging=plugging)
+    assert looks(cloud) == [network['id']] * runs
+
+
+def test_a_plug_brings_the_other_networks_of_its_groups_up_to_date(cloud):
+    first, _ = cloud.network(cloud.alice)
+    second, _ = cloud.network(cloud.alice, cidr='10.9.0.0/24')
+    boot(cloud, first)
+    made = server()
+    [card] = ports.allocate(cloud.wiring, ADMIN, made, [{'uuid': second['id']}], plugging=True)
+    Network(cloud.bus).plug(ADMIN, host='node1', server_id=made.id)
+    cloud.bus.drain()
+    [tap] = [port for port in cloud.driver.network(first['id']).ports if port.tap]
+    allowed = {cidr for rule in tap.security_rules for cidr in rule.remote_cidrs or ()}
+    assert f'{card.addresses[0]}/32' in allowed
 
 
 def test_a_rule_about_a_remote_group_follows_its_members(cloud):
