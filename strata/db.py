@@ -110,7 +110,8 @@ class Database:
         self.retries = retries
         self.clock = clock
         self.engine = _engine(self.url, pool)
-        self._sessions = sessionmaker(self.engine, expire_on_commit=False, autoflush=True)
+        self._sessions = {write: sessionmaker(self.engine.execution_options(strata_write=write),
+                                              expire_on_commit=False) for write in (True, False)}
         self._writing = green.Semaphore(1) if self.dialect == 'sqlite' else None
 
     @contextlib.contextmanager
@@ -142,9 +143,9 @@ class Database:
     @contextlib.contextmanager
     def _session(self, *, write: bool) -> Iterator[Session]:
         committing = False
-        with self._sessions() as tx:
+        with self._sessions[write]() as tx:
             try:
-                tx.connection(execution_options={'strata_write': write})
+                tx.connection()
                 yield tx
                 if write:
                     tx.flush()
@@ -267,36 +268,88 @@ def _translated(error: exc.DBAPIError, committing: bool) -> Exception:
     return error
 
 
-def matches(model: Any, expect: Mapping[str, Any]) -> list[sa.ColumnElement[bool]]:
-    """``expect`` as conditions: ``None`` is NULL, a set or tuple is any of its members."""
-    conditions = []
-    for name, value in expect.items():
-        column = getattr(model, name)
-        if value is None:
-            conditions.append(column.is_(None))
-        elif isinstance(value, (set, frozenset, tuple, list)):
-            some = [each for each in value if each is not None]
-            inside = column.in_(some)
-            conditions.append(inside | column.is_(None) if len(some) < len(value) else inside)
-        else:
-            conditions.append(column == value)
-    return conditions
-
-
 def swap(tx: Session, row: Any, *, expect: Mapping[str, Any], kind: str | None = None, **values: Any) -> None:
     """Write ``values`` if the row is still as we ``expect`` it, or raise ``errors.Busy``.
 
     The only way a state changes, so two workers can never both believe that
     they moved a thing on.  The row's primary key must be ``id``.
     """
-    model = type(row)
-    hit = tx.execute(sa.update(model).where(model.id == row.id, *matches(model, expect)).values(**values)
-                     .execution_options(synchronize_session=False))
-    if not hit.rowcount:      # type: ignore[attr-defined]
-        raise errors.Busy(kind=kind or model.__name__, id=row.id)
+    if not change(tx, type(row), {'id': row.id, **expect}, values):
+        raise errors.Busy(kind=kind or type(row).__name__, id=row.id)
     for name, value in values.items():
-        if not isinstance(value, sa.ClauseElement):
-            set_committed_value(row, name, value)
+        set_committed_value(row, name, value)
+
+
+def change(tx: Session, model: Any, expect: Mapping[str, Any], values: Mapping[str, Any]) -> int:
+    """Write ``values`` to the rows that are as we ``expect`` them; how many those are.
+
+    In ``expect`` ``None`` is NULL, a set, list or tuple is any of its members.  Rows that the session has loaded
+    are not touched.
+    """
+    tx.flush()
+    shape = tuple((name, _shape(value)) for name, value in expect.items())
+    parameters = {f'to_{name}': value for name, value in values.items()}
+    for name, value in expect.items():
+        if isinstance(value, _MANY):
+            parameters[f'is_{name}'] = [each for each in value if each is not None]
+        elif value is not None:
+            parameters[f'is_{name}'] = value
+    statement = _change(model, shape, tuple(values))
+    return int(tx.connection().execute(statement, parameters).rowcount)
+
+
+_MANY = (set, frozenset, tuple, list)
+
+
+def _shape(value: Any) -> str:
+    if value is None:
+        return 'null'
+    if isinstance(value, _MANY):
+        return 'some or null' if None in value else 'some'
+    return 'one'
+
+
+@functools.lru_cache(1000)
+def _change(model: Any, expect: tuple[tuple[str, str], ...], values: tuple[str, ...]) -> sa.Update:
+    """The statement of ``change``, made once: making one costs several times what carrying it out does."""
+    table = model.__table__
+    conditions = []
+    for name, shape in expect:
+        column = table.c[name]
+        if shape == 'null':
+            conditions.append(column.is_(None))
+        elif shape == 'one':
+            conditions.append(column == sa.bindparam(f'is_{name}', type_=column.type))
+        else:
+            inside = column.in_(sa.bindparam(f'is_{name}', type_=column.type, expanding=True))
+            conditions.append(inside | column.is_(None) if shape == 'some or null' else inside)
+    return sa.update(table).where(*conditions).values(
+        {name: sa.bindparam(f'to_{name}', type_=table.c[name].type) for name in values})
+
+
+def insert(tx: Session, model: Any, **values: Any) -> bool:
+    """Insert a row; ``False`` if a unique constraint refuses it, and the transaction goes on.
+
+    Raises the driver's error, to be translated at the transaction's end, if a foreign key refuses.
+    """
+    tx.flush()
+    connection = tx.connection()
+    # one database gives the whole transaction up for a statement that failed
+    guard = connection.begin_nested() if connection.dialect.name == 'postgresql' else contextlib.nullcontext()
+    try:
+        with guard:
+            connection.execute(insertion(model), values)
+    except exc.IntegrityError as error:
+        if 'foreign key' in str(error.orig).lower():
+            raise
+        return False
+    return True
+
+
+@functools.cache
+def insertion(model: Any) -> sa.Insert:
+    """The statement that inserts rows of a model, with the columns it is given and the defaults of others."""
+    return sa.insert(model.__table__)
 
 
 def insert_absent(tx: Session, model: Any, **values: Any) -> None:

@@ -20,6 +20,7 @@ database's clock.
 import contextlib
 import dataclasses
 import datetime
+import functools
 import logging
 import traceback
 from collections.abc import Iterator, Mapping
@@ -116,16 +117,14 @@ class Journal:
         """
         with self.database.transaction() as tx:
             now = self.database.now(tx)
-            model = self.entry
-            free = sa.true() if steal else model.lease_until.is_(None) | (model.lease_until < now)
-            ours = [model.id == id, model.topic == topic, *([model.host == host] if host is not None else [])]
-            hit = tx.execute(sa.update(model).where(*ours, model.finished_at.is_(None), free).values(
-                epoch=model.epoch + 1, worker=self.worker, not_before=None,
-                lease_until=now + datetime.timedelta(seconds=self.lease))
-                .execution_options(synchronize_session=False))
-            if not hit.rowcount:      # type: ignore[attr-defined]
+            whose = {'its_topic': topic, **({'its_host': host} if host is not None else {}),
+                     **({} if steal else {'now': now})}
+            hit = tx.connection().execute(_take(self.entry, tuple(whose)), {
+                'its_id': id, **whose, 'by': self.worker,
+                'until': now + datetime.timedelta(seconds=self.lease)})
+            if not hit.rowcount:
                 return None
-            entry = tx.get_one(model, id)
+            entry = tx.get_one(self.entry, id)
             return Lease(self, entry, entry.epoch)
 
     def waiting(self, topic: str, host: str | None = None, *, held: bool = False, most: int = 200) -> list[str]:
@@ -143,6 +142,19 @@ class Journal:
                 query = query.where(model.lease_until.is_(None) | (model.lease_until < now),
                                     model.not_before.is_(None) | (model.not_before < now))
             return list(tx.scalars(query.order_by(model.created_at).limit(most)))
+
+
+@functools.lru_cache(100)
+def _take(model: Any, conditions: tuple[str, ...]) -> sa.Update:
+    """The statement of ``take``, made once for each model and each choice of conditions."""
+    table = model.__table__
+    meant = {
+        'its_topic': table.c.topic == sa.bindparam('its_topic'), 'its_host': table.c.host == sa.bindparam('its_host'),
+        'now': table.c.lease_until.is_(None) | (table.c.lease_until < sa.bindparam('now', type_=db.Time()))}
+    return sa.update(table).where(
+        table.c.id == sa.bindparam('its_id'), table.c.finished_at.is_(None), *(meant[name] for name in conditions)
+    ).values(epoch=table.c.epoch + 1, worker=sa.bindparam('by', type_=table.c.worker.type), not_before=None,
+             lease_until=sa.bindparam('until', type_=db.Time()))
 
 
 def open(tx: Session, model: Any, context: Context, *, resource_id: str, verb: str, topic: str,      # noqa: A001
@@ -182,10 +194,7 @@ class Lease:
         """
         model, now = self.journal.entry, self.db.now(tx)
         values = {'lease_until': now + datetime.timedelta(seconds=self.journal.lease), **values}
-        hit = tx.execute(sa.update(model).where(model.id == self.entry.id, model.epoch == self.epoch,
-                                                model.finished_at.is_(None))
-                         .values(**values).execution_options(synchronize_session=False))
-        if not hit.rowcount:      # type: ignore[attr-defined]
+        if not db.change(tx, model, {'id': self.entry.id, 'epoch': self.epoch, 'finished_at': None}, values):
             raise errors.Fenced(id=self.entry.id, epoch=self.epoch)
         for name, value in values.items():
             set_committed_value(self.entry, name, value)
@@ -219,17 +228,15 @@ class Lease:
     def begin_step(self, tx: Session, name: str, host: str | None = None) -> None:
         """Write ahead that a step acts now."""
         self.hold(tx, step=name)
-        tx.add(self.journal.step(entry_id=self.entry.id, name=name, host=host, epoch=self.epoch))
+        tx.connection().execute(db.insertion(self.journal.step), {
+            'entry_id': self.entry.id, 'name': name, 'host': host, 'epoch': self.epoch})
 
     def end_step(self, tx: Session, name: str, error: BaseException | None = None) -> None:
         """Record how a step ended; ``error`` for one that failed."""
-        model = self.journal.step
-        tx.execute(sa.update(model).where(
-            model.entry_id == self.entry.id, model.name == name, model.finished_at.is_(None)).values(
-                finished_at=clock.CLOCK.now(), outcome=ERROR if error else SUCCESS,
-                message=str(error)[:1000] if error else None,
-                traceback=''.join(traceback.format_exception(error))[-8000:] if error else None)
-            .execution_options(synchronize_session=False))
+        db.change(tx, self.journal.step, {'entry_id': self.entry.id, 'name': name, 'finished_at': None}, {
+            'finished_at': clock.CLOCK.now(), 'outcome': ERROR if error else SUCCESS,
+            'message': str(error)[:1000] if error else None,
+            'traceback': ''.join(traceback.format_exception(error))[-8000:] if error else None})
 
     def finish(self, tx: Session, outcome: str = SUCCESS, message: str | None = None) -> None:
         """Close the operation, in the transaction of the last state change."""

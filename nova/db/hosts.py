@@ -5,6 +5,7 @@ generation, and one UPDATE takes a share only if it is still there.  "Sum,
 check, insert" would oversubscribe at the servers' default isolation.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from nova.db.base import Base, Stamped
+from nova.db.services import Service
 from strata import clock, db, errors
 
 
@@ -62,6 +64,16 @@ def every(tx: Session) -> Sequence[ComputeHost]:
     return tx.scalars(sa.select(ComputeHost).order_by(ComputeHost.number)).all()
 
 
+def reporting(tx: Session) -> Sequence[Any]:
+    """What a scheduler must know of each host whose daemon is known, in one query."""
+    return tx.execute(sa.select(
+        ComputeHost.host, ComputeHost.hypervisor_hostname, ComputeHost.hypervisor_type, ComputeHost.cpu_info,
+        ComputeHost.free_vcpus, ComputeHost.free_ram_mb, ComputeHost.free_disk_gb, Service.availability_zone,
+        Service.disabled, Service.forced_down, Service.seen_at)
+        .join(Service, Service.host == ComputeHost.host)
+        .where(Service.binary == 'nova-compute', Service.deleted.is_(False)).order_by(ComputeHost.number)).all()
+
+
 def by_host(tx: Session, host: str) -> ComputeHost | None:
     """The row of one host."""
     return tx.scalar(sa.select(ComputeHost).where(ComputeHost.host == host))
@@ -69,31 +81,37 @@ def by_host(tx: Session, host: str) -> ComputeHost | None:
 
 def claim(tx: Session, server_id: str, host: str, *, vcpus: int, ram_mb: int, disk_gb: int) -> None:
     """Take a share of a host for a server, or raise ``errors.Conflict`` if it is no longer there."""
-    hit = tx.execute(sa.update(ComputeHost).where(
-        ComputeHost.host == host, ComputeHost.free_vcpus >= vcpus, ComputeHost.free_ram_mb >= ram_mb,
-        ComputeHost.free_disk_gb >= disk_gb).values(
-            free_vcpus=ComputeHost.free_vcpus - vcpus, free_ram_mb=ComputeHost.free_ram_mb - ram_mb,
-            free_disk_gb=ComputeHost.free_disk_gb - disk_gb, generation=ComputeHost.generation + 1)
-        .execution_options(synchronize_session=False))
-    if not hit.rowcount:      # type: ignore[attr-defined]
+    share = {'vcpus': vcpus, 'ram_mb': ram_mb, 'disk_gb': disk_gb}
+    if not tx.connection().execute(_claiming(), {
+            'whose': host, **{f'of_{name}': amount for name, amount in share.items()}}).rowcount:
         raise errors.Conflict('Host {host} has been filled by others.', host=host)
-    tx.add(Claim(server_id=server_id, host=host, vcpus=vcpus, ram_mb=ram_mb, disk_gb=disk_gb))
-    tx.flush()
+    tx.connection().execute(db.insertion(Claim), {'server_id': server_id, 'host': host, **share})
+
+
+@functools.cache
+def _claiming() -> sa.Update:
+    """The statement that takes a share of a host, made once."""
+    table = ComputeHost.__table__
+    shares = {f'free_{name}': sa.bindparam(f'of_{name}', type_=sa.Integer)
+              for name in ('vcpus', 'ram_mb', 'disk_gb')}
+    return sa.update(table).where(      # type: ignore[arg-type]
+        table.c.host == sa.bindparam('whose'), *(table.c[name] >= share for name, share in shares.items())
+    ).values({name: table.c[name] - share for name, share in shares.items()} | {'generation': table.c.generation + 1})
 
 
 def unclaim(tx: Session, server_id: str) -> None:
     """Give back what a server had taken; nothing if it had nothing."""
-    mine = tx.get(Claim, server_id)
+    mine = tx.execute(sa.select(Claim.host, Claim.vcpus, Claim.ram_mb, Claim.disk_gb)
+                      .where(Claim.server_id == server_id)).first()
     if mine is None:
         return
     gone = tx.execute(sa.delete(Claim).where(Claim.server_id == server_id)
                       .execution_options(synchronize_session=False))
-    tx.expunge(mine)
     if gone.rowcount:      # type: ignore[attr-defined]
         _give(tx, mine)
 
 
-def _give(tx: Session, mine: Claim) -> None:
+def _give(tx: Session, mine: Any) -> None:
     tx.execute(sa.update(ComputeHost).where(ComputeHost.host == mine.host).values(
         free_vcpus=ComputeHost.free_vcpus + mine.vcpus, free_ram_mb=ComputeHost.free_ram_mb + mine.ram_mb,
         free_disk_gb=ComputeHost.free_disk_gb + mine.disk_gb, generation=ComputeHost.generation + 1)

@@ -6,6 +6,7 @@ nothing expires, so nothing can leak: the row moves with the resource or not at 
 A user's share of a project's quota is kept beside it, under names that ``of_user`` gives.
 """
 
+import functools
 import hashlib
 from collections.abc import Mapping
 
@@ -44,13 +45,13 @@ def of_user(user_id: str, values: Mapping[str, int]) -> dict[str, int]:
 
 def limits(tx: Session, project_id: str, defaults: Mapping[str, int]) -> dict[str, int]:
     """The limits in force for a project: the defaults, and what was set over them."""
-    rows = tx.scalars(sa.select(QuotaLimit).where(QuotaLimit.project_id == project_id))
+    rows = tx.execute(sa.select(QuotaLimit.resource, QuotaLimit.value).where(QuotaLimit.project_id == project_id))
     return {**defaults, **{row.resource: row.value for row in rows if row.resource in defaults}}
 
 
 def usages(tx: Session, project_id: str) -> dict[str, int]:
     """What a project uses, by resource; absent means nothing."""
-    rows = tx.scalars(sa.select(QuotaUsage).where(QuotaUsage.project_id == project_id))
+    rows = tx.execute(sa.select(QuotaUsage.resource, QuotaUsage.used).where(QuotaUsage.project_id == project_id))
     return {row.resource: row.used for row in rows}
 
 
@@ -62,16 +63,25 @@ def take(tx: Session, project_id: str, amounts: Mapping[str, int], defaults: Map
     allowed = limits(tx, project_id, defaults)
     for resource in sorted(amounts):
         amount, limit = amounts[resource], allowed.get(resource, -1)
-        here = [QuotaUsage.project_id == project_id, QuotaUsage.resource == resource]
-        fits = [] if limit < 0 else [QuotaUsage.used + amount <= limit]
-        change = sa.update(QuotaUsage).where(*here, *fits).values(used=QuotaUsage.used + amount).execution_options(
-            synchronize_session=False)
-        if tx.execute(change).rowcount:      # type: ignore[attr-defined]
+        change = _using(limited=limit >= 0)
+        values = {'whose': project_id, 'what': resource, 'amount': amount, 'most': limit}
+        if tx.connection().execute(change, values).rowcount:
             continue
         db.insert_absent(tx, QuotaUsage, project_id=project_id, resource=resource, used=0)
-        if not tx.execute(change).rowcount:      # type: ignore[attr-defined]
-            used = tx.scalar(sa.select(QuotaUsage.used).where(*here)) or 0
+        if not tx.connection().execute(change, values).rowcount:
+            used = tx.scalar(sa.select(QuotaUsage.used).where(
+                QuotaUsage.project_id == project_id, QuotaUsage.resource == resource)) or 0
             raise errors.OverQuota(resource=resource.partition('@')[0], requested=amount, used=used, limit=limit)
+
+
+@functools.cache
+def _using(*, limited: bool) -> sa.Update:
+    """The statement that uses an amount of a resource, made once."""
+    table = QuotaUsage.__table__
+    more = table.c.used + sa.bindparam('amount', type_=sa.Integer)
+    return sa.update(table).where(      # type: ignore[arg-type]
+        table.c.project_id == sa.bindparam('whose'), table.c.resource == sa.bindparam('what'),
+        *([more <= sa.bindparam('most', type_=sa.Integer)] if limited else [])).values(used=more)
 
 
 def give(tx: Session, project_id: str, amounts: Mapping[str, int]) -> None:
@@ -85,7 +95,9 @@ def give(tx: Session, project_id: str, amounts: Mapping[str, int]) -> None:
 
 def counted(tx: Session, project_id: str, user_id: str) -> bool:
     """Whether a user's share is counted: it is, once it was limited.  The project's rows are to be held."""
-    return tx.get(QuotaUsage, (project_id, *of_user(user_id, {'instances': 0}))) is not None
+    [share] = of_user(user_id, {'instances': 0})
+    return tx.scalar(sa.select(QuotaUsage.used).where(QuotaUsage.project_id == project_id,
+                                                      QuotaUsage.resource == share)) is not None
 
 
 def begin(tx: Session, project_id: str, user_id: str, used: Mapping[str, int]) -> None:

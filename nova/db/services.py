@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -31,9 +32,14 @@ class Service(Base, Stamped):
 
     def is_up(self, now: datetime.datetime, down_time: float) -> bool:
         """Whether it was heard of within ``down_time`` seconds of ``now``, the database's clock."""
-        if self.forced_down or self.seen_at is None:
-            return False
-        return (now - self.seen_at).total_seconds() <= down_time
+        return is_up(self, now, down_time)
+
+
+def is_up(service: Any, now: datetime.datetime, down_time: float) -> bool:
+    """The same of a row that has ``forced_down`` and ``seen_at``."""
+    if service.forced_down or service.seen_at is None:
+        return False
+    return bool((now - service.seen_at).total_seconds() <= down_time)
 
 
 def beat(tx: Session, now: datetime.datetime, binary: str, host: str, zone: str) -> None:

@@ -11,13 +11,13 @@ import secrets
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import exc
 from sqlalchemy.orm import Session
 
 from nova.db import ports as ports_db
 from nova.db.ports import Address, Port
 from nova.db.subnets import Subnet
 from nova.network import faults
+from strata import db
 
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 Cidr = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -120,16 +120,8 @@ def contains(subnet: Subnet, address: str) -> bool:
 
 def hold(tx: Session, subnet: Subnet, port: Port, address: str, position: int = 0) -> bool:
     """Take one address for a port; ``False`` if somebody has it already."""
-    try:
-        with tx.begin_nested():
-            tx.add(Address(subnet_id=subnet.id, ip_address=address, port_id=port.id,
-                           network_id=subnet.network_id, position=position))
-            tx.flush()
-    except exc.IntegrityError as error:
-        if 'foreign key' in str(error.orig).lower():
-            raise
-        return False
-    return True
+    return db.insert(tx, Address, subnet_id=subnet.id, ip_address=address, port_id=port.id,
+                     network_id=subnet.network_id, position=position)
 
 
 def pick(tx: Session, subnet: Subnet, port: Port, position: int = 0) -> str | None:

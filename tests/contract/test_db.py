@@ -124,6 +124,29 @@ def test_swap_refuses_a_row_that_has_moved_on(database):
     assert number_of(database, 'a') == 4
 
 
+def test_a_change_is_of_the_rows_that_are_as_expected(database):
+    for id, number, name in (('a', 1, None), ('b', 1, 'x'), ('c', 2, 'y')):
+        add(database, id=id, number=number, name=name)
+    with database.transaction() as tx:
+        assert db.change(tx, Thing, {'number': 1}, {'number': 5}) == 2
+        assert db.change(tx, Thing, {'number': 5, 'name': None}, {'number': 6}) == 1
+        assert db.change(tx, Thing, {'name': ['x', 'y']}, {'number': 7}) == 2
+        assert db.change(tx, Thing, {'name': ()}, {'number': 8}) == 0
+    assert [number_of(database, id) for id in 'abc'] == [6, 7, 7]
+
+
+def test_an_insert_that_is_refused_leaves_the_transaction_as_it_was(database):
+    add(database, id='a', name='x')
+    with database.transaction() as tx:
+        assert db.insert(tx, Thing, id='b', name='y')
+        assert not db.insert(tx, Thing, id='c', name='x')
+        assert db.insert(tx, Thing, id='d', name='z')
+    with database.reading() as tx:
+        assert set(tx.scalars(sa.select(Thing.id))) == {'a', 'b', 'd'}
+    with pytest.raises(db.Dangling), database.transaction() as tx:
+        db.insert(tx, Part, id='p', thing_id='nowhere')
+
+
 def test_of_many_swaps_of_one_state_one_wins(database, open_database):
     add(database, id='a', number=0)
     others, won = [open_database() for _ in range(3)], []
