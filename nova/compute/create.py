@@ -113,6 +113,8 @@ def _write(wiring: Wiring, context: Context, name: str, hostname: str | None, va
 
 def _refuse_unknown_zone(wiring: Wiring, tx: Session, values: dict[str, Any]) -> None:
     zone, host = values['availability_zone'], values['request']['host']
+    if not zone and not host:
+        return
     known = services.every(tx, binary='nova-compute')
     if zone and zone not in {service.availability_zone for service in known} | {
             wiring.conf.default_availability_zone}:

@@ -30,8 +30,7 @@ def finish(wiring: Wiring, lease: Lease, **values: Any) -> None:
     def write() -> None:
         with wiring.db.transaction() as tx:
             _close(tx, lease)
-            server = servers.get(tx, background('nova'), lease.entry.resource_id)
-            servers.swap(tx, server, expect={}, task_state=None, **values)
+            servers.move(tx, lease.entry.resource_id, expect={}, task_state=None, **values)
     wiring.db.retried(write)
 
 
@@ -49,9 +48,9 @@ def finish_error(wiring: Wiring, lease: Lease, error: BaseException, *, keep: bo
     def write() -> None:
         with wiring.db.transaction() as tx:
             lease.finish(tx, ERROR, errors.told(error))
-            server = servers.get(tx, background('nova'), lease.entry.resource_id)
             state = {} if keep else {'vm_state': verbs.ERROR}
-            servers.swap(tx, server, expect={}, task_state=None, **state, **servers.fault(error), **values)
+            servers.move(tx, lease.entry.resource_id, expect={}, task_state=None, **state,
+                         **servers.fault(error), **values)
     wiring.db.retried(write)
 
 
@@ -79,8 +78,8 @@ def reschedule(wiring: Wiring, lease: Lease, host: str, why: str) -> None:
         with wiring.db.transaction() as tx:
             lease.hand_over(tx, topic='scheduler', host=None, step=None, unwinding=False, message=None,
                             arguments={**lease.entry.arguments, 'tried': tried, 'failure': why[:500]})
-            server = servers.get(tx, background('nova'), lease.entry.resource_id)
-            hosts.unclaim(tx, server.id)
-            servers.swap(tx, server, expect={'host': host}, host=None, node=None, task_state=verbs.SCHEDULING)
+            hosts.unclaim(tx, lease.entry.resource_id)
+            servers.move(tx, lease.entry.resource_id, expect={'host': host}, host=None, node=None,
+                         task_state=verbs.SCHEDULING)
     wiring.db.retried(write)
     rpc.Scheduler(wiring.bus).perform(lease.context, operation_id=lease.entry.id)

@@ -11,8 +11,11 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from nova.compute import instance_names, metadata_tree
 from nova.compute.finish import load
+from nova.db import servers
 from nova.db.servers import Server
 from nova.network import ports
 from nova.network.rpc import Network
@@ -74,6 +77,11 @@ class Job:
     def server(self) -> Server:
         """The server, as it was when the job began."""
         return load(self.wiring, self.lease)
+
+    def see(self, tx: Session) -> None:
+        """Read the server in a transaction that is open anyway, unless it is known."""
+        if 'server' not in self.__dict__:
+            self.server = servers.get(tx, self.context, self.lease.entry.resource_id, deleted=True)
 
     def image(self) -> ImageRef | None:
         """The server's base image, verified and in this host's cache; ``None`` if it boots from none."""

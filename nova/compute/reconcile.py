@@ -14,6 +14,7 @@ paused, suspended     otherwise            the power state is recorded
 """
 
 import logging
+from typing import Any
 
 from nova.compute import servers as lives
 from nova.compute import verbs
@@ -84,7 +85,7 @@ class Reconciler:
             LOG.warning('guest %s has no business here any more: destroying it', id)
             self.host.remove_guest(id)
 
-    def _settle(self, server: Server) -> None:
+    def _settle(self, server: Any) -> None:
         """Act on a difference, unless it is gone at a second look or a verb came between the two."""
         power, fresh = self.driver.power_state(server.id), self._fresh(server.id)
         if fresh is None or fresh.updated_at != server.updated_at or not _differs(fresh, power):
@@ -98,18 +99,20 @@ class Reconciler:
             values['vm_state'] = verbs.STOPPED
         try:
             with self.db.transaction() as tx:
-                servers.swap(tx, fresh, expect={'task_state': None, 'host': self.host.name,
-                                                'updated_at': server.updated_at}, **values)
+                servers.move(tx, fresh.id, expect={'task_state': None, 'host': self.host.name,
+                                                   'updated_at': server.updated_at}, **values)
         except errors.Busy:
             LOG.debug('server %s moved on meanwhile', server.id)
 
-    def _fresh(self, id: str) -> Server | None:
+    def _fresh(self, id: str) -> Any:
+        """A server's states, or ``None`` if it is gone; not all of it: this follows every change of a guest."""
         with self.db.reading() as tx:
-            server: Server | None = tx.scalar(servers.visible(self.context).where(Server.id == id))
-            return server
+            return tx.execute(servers.visible(self.context).where(Server.id == id).with_only_columns(
+                Server.id, Server.host, Server.vm_state, Server.task_state, Server.power_state,
+                Server.updated_at)).first()
 
 
-def _differs(server: Server, power: PowerState) -> bool:
+def _differs(server: Any, power: PowerState) -> bool:
     """Whether a server at rest is not as its guest is."""
     return server.task_state is None and (
         server.power_state != power or (server.vm_state == verbs.ACTIVE and power in _OFF)

@@ -74,8 +74,8 @@ class Port(Base, Revised, Tagged):
 
     @property
     def device(self) -> str:
-        """The name of its tap device on the host; Linux takes 15 characters."""
-        return 'tap' + self.id[:11]
+        """The name of its tap device on the host."""
+        return device_name(self.id)
 
     @property
     def vif_type(self) -> str:
@@ -110,6 +110,17 @@ class PortGroup(Base):
                                                    index=True)
 
 
+def device_name(id: str) -> str:
+    """The name of a port's tap device on its host; Linux takes 15 characters."""
+    return 'tap' + id[:11]
+
+
+def cards(tx: Session, device_id: str, host: str) -> Sequence[Any]:
+    """The ports of a device on a host in NIC order: their id, network_id and mac_address."""
+    return tx.execute(sa.select(Port.id, Port.network_id, Port.mac_address).where(
+        Port.device_id == device_id, Port.host == host).order_by(Port.position, Port.created_at, Port.id)).all()
+
+
 def visible(context: Context) -> sa.Select[Any]:
     """Ports the caller may see: its project's and those on its project's networks; all to an admin."""
     query = sa.select(Port)
@@ -139,6 +150,11 @@ def wired() -> list[Any]:
     return [selectinload(Port.addresses), selectinload(Port.memberships)]
 
 
+def carded() -> list[Any]:
+    """Options that load what a server's card is made from: the same, and the network."""
+    return [*wired(), selectinload(Port.network)]
+
+
 def some(tx: Session, *conditions: Any, load: Sequence[Any] | None = None) -> Sequence[Port]:
     """The ports that meet all conditions, in the order their servers know them by; whole unless ``load`` says less."""
     return rows.every(tx, sa.select(Port).where(*conditions).order_by(Port.position, Port.created_at, Port.id),
@@ -156,6 +172,11 @@ def of_device(tx: Session, device_ids: Collection[str], load: Sequence[Any] | No
 def taken(tx: Session, subnet_id: str) -> set[str]:
     """The addresses of a subnet that somebody holds."""
     return set(tx.scalars(sa.select(Address.ip_address).where(Address.subnet_id == subnet_id)))
+
+
+def addresses_of(tx: Session, id: str) -> list['Address']:
+    """The addresses of a port, in their order."""
+    return list(tx.scalars(sa.select(Address).where(Address.port_id == id).order_by(Address.position)))
 
 
 def holder(tx: Session, network_id: str, ip_address: str) -> Port | None:

@@ -90,6 +90,12 @@ def find(tx: Session, context: Context, id: str) -> SecurityGroup | None:
     return rows.one(tx, visible(context).where(SecurityGroup.id == id), whole())
 
 
+def seen(tx: Session, context: Context, ids: Collection[str]) -> set[str]:
+    """Those of some groups that are visible."""
+    return set(tx.scalars(visible(context).where(SecurityGroup.id.in_(ids)).with_only_columns(
+        SecurityGroup.id))) if ids else set()
+
+
 def find_rule(tx: Session, context: Context, id: str) -> SecurityGroupRule | None:
     """A visible rule, or ``None``."""
     return rows.one(tx, visible_rules(context).where(SecurityGroupRule.id == id), whole_rule())

@@ -112,6 +112,12 @@ def swap(tx: Session, server: Server, *, expect: dict[str, Any], **values: Any) 
             updated_at=clock.CLOCK.now(), **values)
 
 
+def move(tx: Session, id: str, *, expect: dict[str, Any], **values: Any) -> None:
+    """As ``swap``, of a server that need not be loaded for it."""
+    if not db.change(tx, Server, {'id': id, 'deleted': False, **expect}, {'updated_at': clock.CLOCK.now(), **values}):
+        raise errors.Busy(kind='Instance', id=id)
+
+
 def fault(error: BaseException) -> dict[str, Any]:
     """The values that record a failure on a server; to be given to ``swap``.
 

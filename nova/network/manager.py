@@ -45,12 +45,11 @@ class NetworkManager:
     def plug(self, context: Context, server_id: str) -> list[dict[str, Any]]:
         """Make a server's ports ready on this host; its devices, in NIC order, once they are there."""
         with self.db.reading() as tx:
-            cards = [port for port in ports.of_device(tx, [server_id], load=[])[server_id]
-                     if port.host == self.wiring.host]
+            cards = ports.cards(tx, server_id, self.wiring.host)
         for network_id in sorted({port.network_id for port in cards}):
             self.reconciler.network(network_id)
         return [{'port_id': port.id, 'network_id': port.network_id, 'mac': port.mac_address,
-                 'device': port.device}
+                 'device': ports.device_name(port.id)}
                 for port in cards]
 
     def refresh(self, context: Context, networks: list[str], routers: list[str], groups: list[str],

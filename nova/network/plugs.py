@@ -8,8 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
 
-from nova.db import floating_ips, networks, ports, tags
+from nova.db import floating_ips, ports, tags
+from nova.db.networks import Network
 from nova.db.ports import Address, Port, PortGroup
 from nova.network import addresses, faults, quotas, security_groups
 from nova.wiring import Wiring
@@ -24,22 +26,23 @@ MAC_PREFIX = 'fa:16:3e'
 def make(tx: Session, wiring: Wiring, context: Context, *, network_id: str, project_id: str,
          fixed_ips: Sequence[Mapping[str, str]] | None = None, mac_address: str | None = None,
          security_groups: Sequence[str] | None = None, counted: bool = False, **values: Any) -> Port:
-    """Insert a port with its addresses and groups; the caller flushes nothing and wakes the hosts.
+    """Insert a port; it comes with its network, addresses and groups.  The caller wakes the hosts.
 
     ``counted`` takes it from the project's quota.
     """
-    network = networks.bare(tx, [network_id])
-    if not network:
+    network = tx.get(Network, network_id)
+    if network is None:
         raise faults.NetworkNotFound(id=network_id)
     if counted:
         quotas.take(tx, wiring, project_id, {'port': 1})
-    values.setdefault('port_security_enabled', network[0].port_security_enabled)
+    values.setdefault('port_security_enabled', network.port_security_enabled)
     port = _insert(tx, mac_address, Port(network_id=network_id, project_id=project_id, counted=counted,
                                          **values))
     addresses.give(tx, port, fixed_ips)
-    tx.flush()
-    tx.refresh(port, ['addresses'])
+    set_committed_value(port, 'network', network)
+    set_committed_value(port, 'addresses', ports.addresses_of(tx, port.id))
     port.allowed_address_pairs = checked_pairs(port, port.allowed_address_pairs or [])
+    set_committed_value(port, 'memberships', [])
     join(tx, context, port, _first_groups(tx, port, security_groups))
     return port
 
@@ -80,11 +83,16 @@ def join(tx: Session, context: Context, port: Port, group_ids: Sequence[str]) ->
     wanted = set(group_ids)
     if wanted and (not port.port_security_enabled or not port.addresses):
         raise faults.PortSecurityAndIPRequiredForSecurityGroups()
-    for id in sorted(wanted):
-        security_groups.get(tx, context, id)
-    tx.execute(sa.delete(PortGroup).where(PortGroup.port_id == port.id))
-    tx.add_all(PortGroup(port_id=port.id, security_group_id=id) for id in sorted(wanted))
+    security_groups.refuse_unseen(tx, context, wanted)
+    if port.memberships:
+        tx.execute(sa.delete(PortGroup).where(PortGroup.port_id == port.id)
+                   .execution_options(synchronize_session=False))
+        for membership in port.memberships:
+            tx.expunge(membership)
+    made = [PortGroup(port_id=port.id, security_group_id=id) for id in sorted(wanted)]
+    tx.add_all(made)
     tx.flush()
+    set_committed_value(port, 'memberships', made)
 
 
 def checked_pairs(port: Port, pairs: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:

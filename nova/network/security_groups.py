@@ -2,7 +2,7 @@
 
 import hashlib
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -34,6 +34,12 @@ def get(tx: Session, context: Context, id: str) -> SecurityGroup:
     if group is None:
         raise faults.SecurityGroupNotFound(id=id[:80])
     return group
+
+
+def refuse_unseen(tx: Session, context: Context, ids: Collection[str]) -> None:
+    """``SecurityGroupNotFound`` for a group that is not visible."""
+    for id in sorted(set(ids) - security_groups.seen(tx, context, ids)):
+        raise faults.SecurityGroupNotFound(id=id[:80])
 
 
 def get_rule(tx: Session, context: Context, id: str) -> SecurityGroupRule:

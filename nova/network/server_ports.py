@@ -62,7 +62,7 @@ def allocate(wiring: Wiring, context: Context, server: Server, requests: Request
         if hold is not None:
             hold(tx)
         _refuse_if_going(tx, server)
-        found = ports.of_device(tx, [server.id], load=ports.wired())[server.id]
+        found = ports.of_device(tx, [server.id], load=ports.carded())[server.id]
         fresh = not found
         if fresh:
             found = _make_all(tx, wiring, context, server, requests, groups)
@@ -70,8 +70,7 @@ def allocate(wiring: Wiring, context: Context, server: Server, requests: Request
         for port in moved:
             port.host, port.status = server.host or '', 'DOWN'
         tx.flush()
-        mtus = {network.id: network.mtu for network in networks.bare(tx, {port.network_id for port in found})}
-        plugged = [_plugged(port, mtus[port.network_id]) for port in found]
+        plugged = [_plugged(port) for port in found]
     if fresh or moved:
         wake(wiring, context, networks={port.network_id for port in found},
              groups={id for port in found for id in port.security_group_ids},
@@ -86,9 +85,9 @@ def _refuse_if_going(tx: Session, server: Server) -> None:
         raise errors.Conflict('Instance {id} is being deleted.', id=server.id)
 
 
-def _plugged(port: Port, mtu: int) -> Plugged:
+def _plugged(port: Port) -> Plugged:
     return Plugged(port_id=port.id, network_id=port.network_id, mac=port.mac_address, device=port.device,
-                   mtu=mtu,
+                   mtu=port.network.mtu,
                    addresses=tuple(address.ip_address for address in port.addresses), tag=port.device_tag)
 
 
@@ -109,8 +108,7 @@ def _make_all(tx: Session, wiring: Wiring, context: Context, server: Server, req
                           fixed_ips=wish, security_groups=ids or None, counted=True, made_by_compute=True,
                           **values)
         made.append(port)
-    tx.flush()
-    return list(ports.some(tx, Port.id.in_([port.id for port in made]), load=ports.wired())) if made else []
+    return made
 
 
 def _bind(tx: Session, id: str, values: Mapping[str, Any]) -> Port:
@@ -123,7 +121,7 @@ def _bind(tx: Session, id: str, values: Mapping[str, Any]) -> Port:
                 **values)
     except errors.Busy as error:
         raise errors.Conflict('Port {id} is still in use.', id=id) from error
-    return port
+    return ports.some(tx, Port.id == id, load=ports.carded())[0]
 
 
 def _group_ids(tx: Session, project_id: str, words: Sequence[str]) -> list[str]:

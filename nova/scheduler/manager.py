@@ -98,11 +98,11 @@ class SchedulerManager:
         def write() -> None:
             with self.db.transaction() as tx:
                 lease.hand_over(tx, topic='compute', host=host.host)
-                server = servers.get(tx, background('nova-scheduler'), lease.entry.resource_id)
-                hosts.unclaim(tx, server.id)
-                hosts.claim(tx, server.id, host.host, vcpus=wanted.vcpus, ram_mb=wanted.ram_mb,
+                server_id = lease.entry.resource_id
+                hosts.unclaim(tx, server_id)
+                hosts.claim(tx, server_id, host.host, vcpus=wanted.vcpus, ram_mb=wanted.ram_mb,
                             disk_gb=wanted.disk_gb)
-                servers.swap(tx, server, expect={'task_state': verbs.SCHEDULING}, host=host.host, node=host.node)
+                servers.move(tx, server_id, expect={'task_state': verbs.SCHEDULING}, host=host.host, node=host.node)
         self.db.retried(write)
 
     # -- deleting, giving up -----------------------------------------------------------------

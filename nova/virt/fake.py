@@ -280,9 +280,12 @@ class FakeDriver(Driver):
             check_fits(guest.image, guest.root_gb)
         try:
             with self._ordered('spawn', guest.id):
-                if not there:
-                    self._save(_Kept(guest))
-                self._boot(guest.id)
+                if there:
+                    self._boot(guest.id)
+                else:
+                    self._save(_Kept(guest, RUNNING, time.time()))
+                    self._store.write_console(guest.id, BOOT)
+                    self._tell(guest.id, RUNNING)
         except errors.Error:
             if not there:
                 self._store.remove(guest.id)

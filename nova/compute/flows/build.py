@@ -26,8 +26,8 @@ from strata.journal import Lease
 def _task(state: str) -> Any:
     """The task_state that clients see while a step runs."""
     def begins(tx: Any, job: Job) -> None:
-        server = servers.get(tx, job.context, job.lease.entry.resource_id)
-        servers.swap(tx, server, expect={'host': job.host.name}, task_state=state)
+        servers.move(tx, job.lease.entry.resource_id, expect={'host': job.host.name}, task_state=state)
+        job.see(tx)
     return begins
 
 
