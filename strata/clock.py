@@ -28,12 +28,12 @@ CLOCK = Clock()
 
 def iso(moment: datetime.datetime | None) -> str | None:
     """``2026-11-22T18:00:00Z``, the form that compute and image bodies use."""
-    return moment.strftime('%Y-%m-%dT%H:%M:%SZ') if moment else None
+    return moment.isoformat(timespec='seconds')[:19] + 'Z' if moment else None
 
 
 def iso_micro(moment: datetime.datetime | None) -> str | None:
     """``2026-11-22T18:00:00.000000``: the zoneless form of compute's admin resources."""
-    return moment.strftime('%Y-%m-%dT%H:%M:%S.%f') if moment else None
+    return moment.isoformat(timespec='microseconds')[:26] if moment else None
 
 
 def parse(text: str) -> datetime.datetime:

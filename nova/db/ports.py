@@ -121,6 +121,15 @@ def cards(tx: Session, device_id: str, host: str) -> Sequence[Any]:
         Port.device_id == device_id, Port.host == host).order_by(Port.position, Port.created_at, Port.id)).all()
 
 
+def addressed(tx: Session, device_ids: Collection[str]) -> Sequence[Any]:
+    """The addresses of some servers in NIC order, each with its port's id, device_id, mac_address and device_tag."""
+    return tx.execute(sa.select(Port.id, Port.device_id, Port.mac_address, Port.device_tag, Address.network_id,
+                                Address.subnet_id, Address.ip_address)
+                      .join(Address, Address.port_id == Port.id)
+                      .where(Port.device_id.in_(device_ids), Port.device_owner.startswith('compute:'))
+                      .order_by(Port.position, Port.created_at, Port.id, Address.position)).all()
+
+
 def visible(context: Context) -> sa.Select[Any]:
     """Ports the caller may see: its project's and those on its project's networks; all to an admin."""
     query = sa.select(Port)

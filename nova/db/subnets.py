@@ -78,6 +78,11 @@ def some(tx: Session, ids: Collection[str]) -> Sequence[Subnet]:
     return rows.every(tx, sa.select(Subnet).join(Subnet.network).where(Subnet.id.in_(ids)), whole())
 
 
+def bare(tx: Session, ids: Collection[str]) -> Sequence[Subnet]:
+    """The subnets with these ids, without what belongs to them."""
+    return tx.scalars(sa.select(Subnet).where(Subnet.id.in_(ids))).all()
+
+
 def of_networks(tx: Session, network_ids: Collection[str]) -> dict[str, list[Subnet]]:
     """The subnets of some networks, in the order they were made."""
     found: dict[str, list[Subnet]] = {id: [] for id in network_ids}

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from nova.db import floating_ips, networks, ports, security_groups, subnets
 from nova.db.networks import Network
-from nova.db.ports import Address, Port
+from nova.db.ports import Port
 from nova.db.servers import Server
 from nova.network import ipam, plugs, quotas
 from nova.network.rpc import wake
@@ -270,31 +270,28 @@ def info(tx: Session, server_ids: Collection[str]) -> dict[str, list[dict[str, A
     gateway, dns, routes, mtu, port_id, subnet_id, device, tag.  A port without an address has no entry.
     """
     found: dict[str, list[dict[str, Any]]] = {id: [] for id in server_ids}
-    cards = tx.scalars(sa.select(Port).where(Port.device_id.in_(found),
-                                             Port.device_owner.startswith('compute:'))
-                       .options(selectinload(Port.addresses), selectinload(Port.network))
-                       .order_by(Port.position, Port.created_at, Port.id)).all()
-    ranges = {subnet.id: subnet for subnet in tx.scalars(sa.select(subnets.Subnet).where(
-        subnets.Subnet.id.in_({address.subnet_id for port in cards for address in port.addresses})))}
-    floating = floating_ips.of_ports(tx, [port.id for port in cards]) if cards else {}
-    for port in cards:
-        for address in port.addresses:
-            entry = _entry(port, address, ranges[address.subnet_id])
-            found[port.device_id].append(entry)
-            found[port.device_id].extend(
-                {**entry, 'address': each.floating_ip_address, 'version': 4, 'type': 'floating',
-                 'fixed': address.ip_address}
-                for each in floating[port.id] if each.fixed_ip_address == address.ip_address)
+    held = ports.addressed(tx, found)
+    known = {network.id: network for network in networks.bare(tx, {row.network_id for row in held})}
+    shared = {subnet.id: _shared(known[subnet.network_id], subnet)
+              for subnet in subnets.bare(tx, {row.subnet_id for row in held})}
+    floating = floating_ips.of_ports(tx, {row.id for row in held}) if held else {}
+    for row in held:
+        entry = {**shared[row.subnet_id], 'address': row.ip_address, 'mac': row.mac_address, 'port_id': row.id,
+                 'device': ports.device_name(row.id), 'tag': row.device_tag}
+        found[row.device_id].append(entry)
+        found[row.device_id].extend(
+            {**entry, 'address': each.floating_ip_address, 'version': 4, 'type': 'floating',
+             'fixed': row.ip_address}
+            for each in floating[row.id] if each.fixed_ip_address == row.ip_address)
     return found
 
 
-def _entry(port: Port, address: Address, subnet: subnets.Subnet) -> dict[str, Any]:
-    return {'network': port.network.name, 'network_id': port.network_id, 'address': address.ip_address,
-            'version': subnet.ip_version, 'type': 'fixed', 'mac': port.mac_address, 'port_id': port.id,
+def _shared(network: Network, subnet: subnets.Subnet) -> dict[str, Any]:
+    """What the entries of all addresses of a subnet have in common."""
+    return {'network': network.name, 'network_id': network.id, 'version': subnet.ip_version, 'type': 'fixed',
             'subnet_id': subnet.id, 'cidr': subnet.cidr, 'gateway': subnet.gateway_ip,
             'dns': list(subnet.dns_nameservers or []), 'routes': list(subnet.host_routes or []),
-            'dhcp': subnet.enable_dhcp, 'mtu': port.network.mtu, 'device': port.device,
-            'tag': port.device_tag}
+            'dhcp': subnet.enable_dhcp, 'mtu': network.mtu}
 
 
 def at_address(tx: Session, network_id: str, address: str) -> str | None:
