@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from nova.db import keypairs as db
+from nova.db import quotas
 from nova.db.keypairs import KeyPair
 from nova.wiring import Wiring
 from strata import errors, green
@@ -42,8 +43,8 @@ def create(wiring: Wiring, context: Context, user_id: str, *, name: str, type: s
            public_key: str | None = None) -> tuple[KeyPair, str | None]:
     """Import a key, or make a pair and return its private half (PEM) too.
 
-    Raises ``errors.Invalid`` if the key cannot be read, ``OverQuota`` and
-    ``Conflict`` as they apply.
+    How many a user may have, in all, is what the caller's project allows.  Raises ``errors.Invalid`` if the key
+    cannot be read, ``OverQuota`` and ``Conflict`` as they apply.
     """
     private = None
     if public_key is None:
@@ -51,10 +52,12 @@ def create(wiring: Wiring, context: Context, user_id: str, *, name: str, type: s
         private, public_key = green.native(make, user_id)
     fingerprint = (_ssh_fingerprint if type == 'ssh' else _x509_fingerprint)(public_key)
     pair = KeyPair(user_id=user_id, name=name, type=type, fingerprint=fingerprint, public_key=public_key)
-    limit = wiring.conf.quota.key_pairs
+    limits = {db.RESOURCE: wiring.conf.quota.key_pairs}
     try:
         with wiring.db.transaction() as tx:
-            db.add(tx, pair, limit)
+            if context.project_id:
+                limits = quotas.limits(tx, context.project_id, limits)
+            db.add(tx, pair, limits[db.RESOURCE])
     except errors.OverQuota as error:
         raise errors.OverQuota('Quota exceeded, too many key pairs.', **error.details) from error
     except Duplicate as error:

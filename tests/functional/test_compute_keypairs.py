@@ -108,3 +108,14 @@ def test_the_quota_bounds_them(tmp_path):
     assert answer.status == 403
     assert len(cloud.get('/os-keypairs')['keypairs']) == 1
     cloud.close()
+
+
+def test_the_limit_of_the_callers_project_bounds_them_wherever_they_were_made(cloud):
+    def import_key(name, project='demo'):
+        return cloud.call('POST', '/os-keypairs', {'keypair': {'name': name, 'public_key': KEY}},
+                          project=project).status
+    assert cloud.admin('PUT', '/os-quota-sets/demo', {'quota_set': {'key_pairs': 1}}).status == 200
+    assert [import_key('a'), import_key('b'), import_key('b', project='other')] == [200, 403, 200]
+    assert import_key('c') == 403
+    assert cloud.admin('PUT', '/os-quota-sets/demo', {'quota_set': {'key_pairs': -1}}).status == 200
+    assert import_key('c') == 200
