@@ -77,8 +77,8 @@ SWIFT_APART = [
 
 #: libraries that only some places may import, and why
 CONFINED = {
-    'eventlet': (('strata.green', 'strata.wsgi.server', 'strata.service'), 'so that it can be replaced'),
-    'greenlet': (('strata.green',), 'so that it can be replaced'),
+    'eventlet': (('strata.green', 'strata.hub', 'strata.wsgi.server', 'strata.service'), 'so that it can be replaced'),
+    'greenlet': (('strata.green', 'strata.hub'), 'so that it can be replaced'),
     'kombu': (('strata.rpc.amqp',), 'one host does without it'),
     'amqp': (('strata.rpc.amqp',), 'one host does without it'),
     'pyroute2': (('nova.network.host',), 'it runs an asyncio loop; two greenlets at once fail'),

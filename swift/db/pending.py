@@ -91,7 +91,7 @@ def append(path: str, row: Row) -> tuple[int, syncs.Key] | None:
 
 
 #: one sync for the rows of a file that come together; files of their own go side by side
-_ROUNDS = syncs.Rounds(turns=1, data=True)
+_ROUNDS = syncs.Rounds(data=True)
 
 
 def finish(descriptor: int, key: syncs.Key) -> None:

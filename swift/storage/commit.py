@@ -15,8 +15,8 @@ above each file gets the time of the change on the way, so that is on disk as we
 looks at it.
 
 Replicas of one object, on one host, and what many clients send at once come
-together: who is first gives the others two turns, in which whatever has arrived
-is taken as far as he is.
+together: while his data are on their way to the disk, each gives the others a
+turn, in which whatever has arrived is taken as far as he is.
 """
 
 import contextlib
@@ -59,7 +59,7 @@ class Committer:
     """Commits the files of one process."""
 
     def __init__(self) -> None:
-        self._rounds = syncs.Rounds(turns=2)
+        self._rounds = syncs.Rounds()
 
     def commit(self, file: files.Unnamed, target: str, *, new: bool = False, heavy: bool = False) -> list[str]:
         """Give ``file`` the name ``target``; both are on disk when this returns.
@@ -69,7 +69,8 @@ class Committer:
         Raises ``OSError`` if that failed; the name may then be there or not.
         """
         fd = file.fd
-        place = os.fstat(fd).st_dev, os.fstatvfs(fd).f_fsid
+        state = os.fstat(fd)
+        place = state.st_dev, os.fstatvfs(fd).f_fsid
         if not ordered(*place):
             syncs.sync(fd, device=place[0])
             changed = _link(file, target, new)
@@ -77,7 +78,7 @@ class Committer:
             return changed
         if heavy:
             syncs.sync(fd, data=True, device=place[0])
-        else:
+        elif state.st_size:
             syncs.write_out(fd, place[0])
         changed = _link(file, target, new)
         self._rounds.join(place, fd)

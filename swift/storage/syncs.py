@@ -16,6 +16,7 @@ import os
 import platform
 import time
 from collections.abc import Iterable
+from typing import Any
 
 from strata import green
 from swift.storage import files
@@ -199,11 +200,16 @@ def sync_directories(paths: Iterable[str]) -> None:
 
 
 def write_out(fd: int, device: int) -> None:
-    """The data of a small file has left for the disk, which may hold it in its cache.  Raises ``OSError``."""
+    """The data of a small file has left for the disk, which may hold it in its cache.  Raises ``OSError``.
+
+    Others get a turn meanwhile; when that is over it has left, as a rule.
+    """
     pace = _writing.get(device) or _writing.setdefault(device, Pace(SHORT))
     if pace.slow():
         sync(fd, data=True, device=device)
         return
+    files.begin_writing(fd)
+    green.turn()
     began = time.perf_counter()
     files.await_written(fd)
     pace.took(time.perf_counter() - began)
@@ -212,10 +218,10 @@ def write_out(fd: int, device: int) -> None:
 class _Round:
     """One sync, and those who wait for it."""
 
-    __slots__ = ('done', 'error', 'fd')
+    __slots__ = ('error', 'fd', 'waiting')
 
     def __init__(self) -> None:
-        self.done: green.Event | None = None
+        self.waiting: list[list[Any]] = []
         self.error: OSError | None = None
         self.fd = -1
 
@@ -223,11 +229,10 @@ class _Round:
 class Rounds:
     """Syncs that do for several; a key is a device's number and what else tells them apart.
 
-    ``turns``: how often others get a turn, and may join, before a sync begins.
+    Before a sync begins others get a turn, and may join.
     """
 
-    def __init__(self, turns: int, *, data: bool = False) -> None:
-        self.turns = turns
+    def __init__(self, *, data: bool = False) -> None:
         self.data = data
         self._next: dict[Key, _Round] = {}
         self._running: dict[Key, _Round] = {}
@@ -244,7 +249,7 @@ class Rounds:
             return
         joined.fd = fd      # it has not begun
         try:
-            _wait(joined)
+            green.pause(joined.waiting)
         except BaseException:
             if joined.fd == fd:
                 joined.fd = -1      # ours is about to be closed
@@ -256,11 +261,12 @@ class Rounds:
         mine = self._next[key] = _Round()
         mine.fd = fd
         try:
-            for _ in range(self.turns):
-                green.sleep(0)
+            green.turn()
             while (before := self._running.get(key)) is not None:
-                _wait(before)
+                green.pause(before.waiting)
             self._running[key] = self._next.pop(key)
+            if mine.fd < 0:
+                raise OSError(errno.EBADF, 'its file was closed')
             sync(mine.fd, data=self.data, device=key[0])
         except BaseException as error:
             mine.error = error if isinstance(error, OSError) else OSError(errno.EINTR, 'a sync was given up')
@@ -269,11 +275,4 @@ class Rounds:
             for rounds in (self._next, self._running):
                 if rounds.get(key) is mine:
                     del rounds[key]
-            if mine.done is not None:
-                mine.done.set()
-
-
-def _wait(other: _Round) -> None:
-    if other.done is None:
-        other.done = green.Event()
-    other.done.wait()
+            green.resume(mine.waiting)

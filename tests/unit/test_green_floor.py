@@ -461,3 +461,65 @@ def test_a_closed_watch_leaves_its_number_to_others(pair):
     with green.timeout(5):
         successor.read()
     successor.close()
+
+
+# -- turns
+
+def test_a_turn_lets_those_run_who_can_and_those_for_whom_something_has_come(pair):
+    mine, other, watch = pair
+    seen = []
+
+    def reads():
+        nothing_there(mine, watch)
+        watch.read()
+        seen.append(mine.recv(100))
+    green.spawn(reads)
+    green.turn()
+    green.spawn(seen.append, 'spawned')
+    other.send(b'x')
+    green.turn()
+    assert sorted(seen, key=str) == [b'x', 'spawned']
+
+
+def test_turns_come_in_their_order_and_not_to_the_dead():
+    seen = []
+
+    def takes(number):
+        seen.append(number)
+        green.turn()
+        seen.append(number + 10)
+    workers = [green.spawn(takes, number) for number in range(3)]
+    green.turn()
+    workers[1].kill()
+    for worker in workers:
+        worker.join()
+    assert seen == [0, 1, 2, 10, 12]
+
+
+def test_who_gives_turns_for_ever_stops_nobody():
+    over = []
+
+    def loops():
+        while not over:
+            green.turn()
+    worker = green.spawn(loops)
+    green.sleep(0.01)
+    over.append(True)
+    worker.join()
+    assert worker.dead
+
+
+def test_who_pauses_goes_on_when_he_is_told_to():
+    cells, seen = [], []
+
+    def pauses(number):
+        green.pause(cells)
+        seen.append(number)
+    workers = [green.spawn(pauses, number) for number in range(3)]
+    green.turn()
+    workers[1].kill()
+    green.turn()
+    assert not seen
+    green.resume(cells)
+    green.turn()
+    assert seen == [0, 2] and not cells

@@ -226,28 +226,41 @@ def test_who_is_slow_once_is_not_called_slow_and_who_was_is_tried_again():
     assert tries[0] and not tries[-1]
 
 
-def test_whoever_loses_the_leader_of_a_batch_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(commit, 'ordered', lambda *device: True)
-    committer = commit.Committer()
-    outcomes = []
+def test_whoever_loses_the_leader_of_a_round_is_told(tmp_path):
+    rounds, outcomes = syncs.Rounds(), []
 
     def one(number):
-        file = files.Unnamed(str(tmp_path), str(tmp_path / 'tmp'))
-        try:
-            committer.commit(file, str(tmp_path / f'{number}'))
-            outcomes.append('done')
-        except OSError:
-            outcomes.append('told')
-        finally:
-            file.close()
+        with open(tmp_path / f'{number}', 'wb') as file:
+            try:
+                rounds.join((os.fstat(file.fileno()).st_dev, 0), file.fileno())
+                outcomes.append('done')
+            except OSError:
+                outcomes.append('told')
     workers = [green.spawn(one, number) for number in range(3)]
-    green.sleep(0)      # all of them wait for the first
+    green.turn()      # all of them wait for the first
     workers[0].kill()
     for worker in workers:
         worker.join()
     assert outcomes == ['told', 'told']
     one(9)
     assert outcomes[2:] == ['done']
+
+
+def test_whoever_loses_the_file_that_was_to_be_synced_is_told(tmp_path):
+    rounds, outcomes = syncs.Rounds(), []
+
+    def one(number):
+        with open(tmp_path / f'{number}', 'wb') as file:
+            try:
+                rounds.join((os.fstat(file.fileno()).st_dev, 0), file.fileno())
+                outcomes.append('done')
+            except OSError:
+                outcomes.append('told')
+    workers = [green.spawn(one, number) for number in range(2)]
+    green.turn()
+    workers[1].kill()      # its file, the last one, is closed
+    workers[0].join()
+    assert outcomes == ['told']
 
 
 @pytest.mark.parametrize('journal', [True, False])
