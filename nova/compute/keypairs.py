@@ -1,7 +1,6 @@
 """Key pairs: imported public keys, and (until 2.91) pairs made here, whose private half is never kept."""
 
 import base64
-import binascii
 import datetime
 import hashlib
 from collections.abc import Sequence
@@ -80,7 +79,7 @@ def _ssh_fingerprint(public_key: str) -> str:
         blob = base64.b64decode(public_key.split()[1])
     except UnsupportedAlgorithm:
         blob = _blob(public_key)      # a kind the library does not know (a security key, say)
-    except (ValueError, IndexError, UnicodeEncodeError) as error:
+    except (ValueError, IndexError) as error:
         raise errors.Invalid('Keypair data is invalid: failed to generate fingerprint') from error
     digest = hashlib.md5(blob, usedforsecurity=False).hexdigest()
     return ':'.join(digest[at:at + 2] for at in range(0, 32, 2))
@@ -90,7 +89,7 @@ def _blob(public_key: str) -> bytes:
     words = public_key.split()
     try:
         blob = base64.b64decode(words[1], validate=True)
-    except (IndexError, binascii.Error) as error:
+    except (IndexError, ValueError) as error:
         raise errors.Invalid('Keypair data is invalid: failed to generate fingerprint') from error
     size = int.from_bytes(blob[:4], 'big')
     if blob[4:4 + size] != words[0].encode() or len(blob) <= 4 + size:
