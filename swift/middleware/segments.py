@@ -144,6 +144,8 @@ class _Ahead:
         #: a segment and who fetches it; or why there is no other one, ``None`` for the end
         self._queue: collections.deque[tuple[Segment, green.Greenlet | None] | Exception | None] = collections.deque()
         self._held = 0
+        #: the first one is there: whoever it was refused to is refused the rest, and what it found out is known
+        self._begun = False
         self._stopped = False
         self._changed = green.Event()
         green.spawn(self._run)
@@ -167,6 +169,7 @@ class _Ahead:
             if isinstance(pieces, Exception):
                 raise pieces
             self._held -= _size(segment)
+            self._begun = True
             self._changed.set()
             yield segment, pieces
 
@@ -180,7 +183,7 @@ class _Ahead:
             for segment in self._segments:
                 size = _size(segment)
                 while not self._stopped and self._queue and (
-                        self._held + size > AHEAD or len(self._queue) >= MOST_AHEAD):
+                        not self._begun or self._held + size > AHEAD or len(self._queue) >= MOST_AHEAD):
                     self._wait()
                 if self._stopped:
                     return
