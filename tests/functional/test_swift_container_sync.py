@@ -19,11 +19,15 @@ def cluster(tmp_path):
         (made.swift_dir / 'container-sync-realms.conf').write_text(
             f'[REALM]\nkey = secret of the realm\ncluster_there = {made.base}/v1/\n')
         made.start()
-        request = urllib.request.Request(made.base + '/auth/v1.0', headers={
-            'X-Auth-User': 'test:tester', 'X-Auth-Key': 'testing'})
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            made.token = answer.headers['X-Auth-Token']
+        log_in(made)
         yield made
+
+
+def log_in(cluster):
+    request = urllib.request.Request(cluster.base + '/auth/v1.0', headers={
+        'X-Auth-User': 'test:tester', 'X-Auth-Key': 'testing'})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        cluster.token = answer.headers['X-Auth-Token']
 
 
 def ask(cluster, method, path, body=None, **headers):
@@ -154,3 +158,30 @@ def test_an_object_that_cannot_be_sent_holds_up_no_other(cluster):
                                 'file:///etc/passwd', 'http://127.0.0.1'])
 def test_a_target_that_is_not_allowed_is_refused_at_once(cluster, to):
     assert ask(cluster, 'PUT', '/c', X_Container_Sync_To=to, X_Container_Sync_Key='k')[0] == 400
+
+
+def test_two_clusters_follow_each_other(tmp_path):
+    with Cluster(tmp_path / 'one', filters=FILTERS, start=False) as one, \
+            Cluster(tmp_path / 'other', filters=FILTERS, start=False) as other:
+        realms = f'[WORLD]\nkey = secret\ncluster_one = {one.base}/v1/\ncluster_other = {other.base}/v1/\n'
+        for cluster, there in ((one, 'other'), (other, 'one')):
+            (cluster.swift_dir / 'container-sync-realms.conf').write_text(realms)
+            cluster.start()
+            log_in(cluster)
+            assert ask(cluster, 'PUT', '/c', X_Container_Sync_Key='user key',
+                       X_Container_Sync_To=f'//world/{there}/AUTH_test/c')[0] == 201
+        ask(one, 'PUT', '/c/a', b'a' * 100_000, X_Object_Meta_Colour='red')
+        ask(other, 'PUT', '/c/b', b'b')
+        ask(other, 'PUT', '/c/both', b'older')
+        ask(one, 'PUT', '/c/both', b'newer')
+        for _ in range(2):
+            for cluster in (one, other):
+                assert not sync(cluster).get('failures')
+        for cluster in (one, other):
+            assert names(cluster, 'c') == ['a', 'b', 'both']
+            assert ask(cluster, 'GET', '/c/both')[1] == b'newer'
+            assert ask(cluster, 'GET', '/c/a')[1] == b'a' * 100_000
+            assert sync(cluster).get('puts', 0) == 0
+        ask(other, 'DELETE', '/c/a')
+        sync(other)
+        assert names(one, 'c') == ['b', 'both']
