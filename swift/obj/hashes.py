@@ -12,7 +12,8 @@ A writer only appends a line.  Whoever wants the hashes merges the two files
 A line is not brought to disk, and a power cut may take it.  What is left then is the time of
 the suffix directory, which each change sets before it is made (``storage/commit``).  So
 hashes that are older than the machine's boot are compared with these times, and
-``updated`` is a time by which all that is hashed had been there for a while.
+``updated`` is a time by which all that is hashed had been there for a while.  Where the file system does
+not keep the order of changes, the time may be lost too: there nothing that old is believed.
 """
 
 import contextlib
@@ -27,7 +28,7 @@ from typing import Any
 
 from strata import green
 from swift.obj import ondisk
-from swift.storage import files, locks, pickles
+from swift.storage import commit, files, locks, pickles
 from swift.storage.errors import Unsafe
 
 LOG = logging.getLogger(__name__)
@@ -136,6 +137,8 @@ def get(partition: str, tmp: str, *, reclaim_age: float, recalculate: Collection
         began = time.time()
         hashes, valid, updated = consolidate(partition, tmp)
         changed = not valid or updated < BOOTED
+        if updated < BOOTED and hashes and not commit.ordered(*commit.identity(partition)):
+            hashes = dict.fromkeys(hashes)
         if listing or changed:
             there = suffixes(partition)
             changed = changed or bool(set(there) - set(hashes))

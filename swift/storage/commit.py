@@ -42,6 +42,11 @@ def ordered(device: int, identity: int) -> bool:
     return found
 
 
+def identity(path: str) -> tuple[int, int]:
+    """The file system of a path, as ``ordered`` takes it.  Raises ``OSError``."""
+    return os.stat(path).st_dev, os.statvfs(path).f_fsid
+
+
 def _has_journal(number: str) -> bool:
     try:
         with open('/proc/self/mountinfo', encoding='utf-8', errors='surrogateescape') as file:

@@ -117,8 +117,7 @@ def test_everything_that_was_committed_survives_a_crash(disk, request):
 
 
 def test_what_replicas_compare_is_not_older_than_the_objects_after_a_crash(disk, request, tmp_path):
-    if 'without' in request.node.callspec.params['disk']:
-        pytest.skip('after a crash it wants fsck first')
+    journal = 'without' not in request.node.callspec.params['disk']
     conf = settings(tmp_path)
     os.rmdir(f'{conf["devices"]}/{DEVICE}')
     os.symlink(disk.path, f'{conf["devices"]}/{DEVICE}')
@@ -137,11 +136,16 @@ def test_what_replicas_compare_is_not_older_than_the_objects_after_a_crash(disk,
     os.sync()
     for file in written[:3]:
         write(file, b'new')
-    disk.crash()
-    disk.mount()
+    if journal:
+        disk.crash()
+        disk.mount()
+    else:       # after a crash it wants fsck first, which may leave any of it
+        open(f'{partition}/{hashes.INVALID}', 'w').close()
+        for file in written:
+            os.utime(os.path.dirname(file.path), (long_ago, long_ago))
     assert os.path.getsize(f'{partition}/{hashes.INVALID}') == 0
     hashed, after = store.hashes(DEVICE, '0', [], store.policies[0])
     changed = {file.hash[-3:] for file in written[:3]}
     assert {suffix for suffix in before if after[suffix] != before[suffix]} == changed
-    assert hashed == len(changed)
+    assert hashed == len(changed if journal else before)
     assert store.hashes(DEVICE, '0', [], store.policies[0]) == (0, after)
