@@ -381,14 +381,14 @@ class SwitchInTransaction(RuntimeError):
 #: greenlet -> the names of the ``no_switch`` blocks it is in; kept in strict mode only
 _zones: dict[Any, list[str]] = {}
 _strict = False
-_hub_switch = eventlet.hubs.hub.BaseHub.switch
+_hub_switch = hubs.Hub.switch
 
 
 def strict(on: bool) -> None:
     """Turn the checks of ``no_switch`` on (tests) or off (service)."""
     global _strict
     _strict = on
-    eventlet.hubs.hub.BaseHub.switch = _checked_switch if on else _hub_switch
+    hubs.Hub.switch = _checked_switch if on else _hub_switch      # type: ignore[method-assign,assignment]
     if not on:
         _zones.clear()
 

@@ -11,7 +11,7 @@ It is eventlet's, and knows watches and turns beside what eventlet knows.  Other
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import eventlet.hubs.epolls
@@ -51,7 +51,12 @@ class Hub(eventlet.hubs.epolls.Hub):      # type: ignore[misc]
         for cell in paused:
             current, cell[0] = cell[0], None
             if current is not None:
-                self._shielded(current.switch)
+                try:
+                    current.switch()
+                except self.SYSTEM_EXCEPTIONS:
+                    raise
+                except BaseException:
+                    self.squelch_generic_exception(sys.exc_info())
 
     def _watched(self, seconds: float | None) -> None:
         watches, told, others = self.watches, [], []
@@ -66,15 +71,21 @@ class Hub(eventlet.hubs.epolls.Hub):      # type: ignore[misc]
             super().wait(0)
             self._found = None
         for watch, event in told:
-            self._shielded(watch.tell, event)
+            try:
+                watch.tell(event)
+            except self.SYSTEM_EXCEPTIONS:
+                raise
+            except BaseException:
+                self.squelch_generic_exception(sys.exc_info())
 
-    def _shielded(self, call: Callable[..., Any], *args: Any) -> None:
-        try:
-            call(*args)
-        except self.SYSTEM_EXCEPTIONS:
-            raise
-        except BaseException:
-            self.squelch_generic_exception(sys.exc_info())
+    def switch(self) -> Any:
+        """Wait.  As eventlet's, which asks more of each greenlet than one of ours has to tell."""
+        current, loop = greenlet.getcurrent(), self.greenlet
+        if loop.dead or loop.parent is current or current is loop:
+            return super().switch()
+        if current.parent is not loop:
+            current.parent = loop
+        return loop.switch()
 
 
 Cells = list[list[Any]]

@@ -63,9 +63,9 @@ class Constraints:
         prefix = environ_key(f'X-{kind}-Meta-')
         count = size = 0
         for key, value in request.environ.items():
-            if not isinstance(value, str):
+            if key[:5] != 'HTTP_':
                 continue
-            if key.startswith('HTTP_') and len(value) > self.max_header_size:
+            if len(value) > self.max_header_size:
                 name = key[5:].replace('_', '-').title()
                 raise HttpError(400, f'Header value too long: {name[:self.max_meta_name_length]}', _PLAIN)
             if not key.startswith(prefix):

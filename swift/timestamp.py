@@ -23,6 +23,19 @@ HIGHEST_OFFSET = 0xffffffffffffffff
 Value = Union['Timestamp', str, bytes, int, float]
 
 
+def _ticks(seconds: float) -> int:
+    if not math.isfinite(seconds):
+        raise ValueError(f'not a time: {seconds!r}')
+    return round(seconds * TICKS)
+
+
+@functools.lru_cache(1024)
+def _parsed(value: str) -> tuple[int, int]:
+    """Ticks and offset; the same time is read again and again on the way of a request."""
+    text, mark, tail = value.partition('_')
+    return _ticks(float(text)), int(tail, 16) if mark else 0
+
+
 @functools.total_ordering
 class Timestamp:
     """A time since 1970, in ticks, with an offset that orders what happened at the same time."""
@@ -40,13 +53,7 @@ class Timestamp:
         else:
             if isinstance(value, bytes):
                 value = value.decode('ascii')
-            if isinstance(value, str):
-                text, mark, tail = value.partition('_')
-                own = int(tail, 16) if mark else 0
-                value = float(text)
-            if not math.isfinite(value):
-                raise ValueError(f'not a time: {value!r}')
-            raw = round(value * TICKS)
+            raw, own = _parsed(value) if isinstance(value, str) else (_ticks(value), 0)
         self.raw = raw + delta
         self.offset = own + offset
         if not 0 <= self.raw < END:

@@ -90,7 +90,9 @@ class Wire:
             return b''
         if len(data) < most:
             watch.ready = watch.ended      # that was all of it
-        self._spend(len(data))
+        self._share -= len(data)
+        if self._share <= 0:
+            self.yield_turn()
         return data
 
     def _wait(self, ready: Any, deadline: float) -> None:

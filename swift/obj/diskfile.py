@@ -54,8 +54,9 @@ NOTHING: dict[str, str] = {}
 class DiskFile:
     """One object on one disk; see the module."""
 
-    __slots__ = ('store', 'device', 'partition', 'policy', 'hash', 'name', 'path', 'device_path', 'fd', 'metadata',
-                 'data_metadata', 'meta_metadata', 'found', 'names', 'size', 'changed')
+    __slots__ = ('store', 'device', 'partition', 'policy', 'hash', 'name', 'path', 'suffix_path', 'partition_path',
+                 'device_path', 'fd', 'metadata', 'data_metadata', 'meta_metadata', 'found', 'names', 'size',
+                 'changed')
 
     def __init__(self, store: 'Store', device: str, partition: str, policy: Policy, digest: str,
                  name: str | None = None) -> None:
@@ -67,7 +68,9 @@ class DiskFile:
         self.hash = digest
         self.name = name
         self.device_path = store.devices.path(device)
-        self.path = f'{self.device_path}/{datadir("objects", policy)}/{partition}/{digest[-3:]}/{digest}'
+        self.partition_path = f'{self.device_path}/{datadir("objects", policy)}/{partition}'
+        self.suffix_path = f'{self.partition_path}/{digest[-3:]}'
+        self.path = f'{self.suffix_path}/{digest}'
         #: the open data file, or -1
         self.fd = -1
         self.found = ondisk.OnDisk()
@@ -252,7 +255,7 @@ class DiskFile:
             quarantine.move(self.device_path, self.path, datadir('objects', self.policy))
             if self.store.metrics is not None:
                 self.store.metrics.count('quarantines')
-            hashes.invalidate(os.path.dirname(self.path))
+            hashes.invalidate(self.suffix_path)
         except FileNotFoundError:
             pass      # another request was faster
         except OSError as error:
@@ -300,7 +303,7 @@ class DiskFile:
     def _write_empty(self, filename: str, metadata: Mapping[str, str]) -> None:
         assert self.name is not None
         try:
-            file = files.Unnamed(os.path.dirname(os.path.dirname(self.path)), self.tmp)
+            file = files.Unnamed(self.partition_path, self.tmp)
             try:
                 metadatas.write(file.fd, {**metadata, 'name': self.name}, self.device)
                 self.settle(file, filename, at_once=True)
@@ -318,7 +321,7 @@ class DiskFile:
         known, self.names = self.names, None
         changed = self.store.committer.commit(file, f'{self.path}/{filename}', new=known == [], heavy=heavy)
         names = [filename]
-        if os.path.dirname(self.path) in changed:
+        if self.suffix_path in changed:
             pass      # the directory is new
         elif at_once and known is not None:
             names += known
@@ -327,16 +330,16 @@ class DiskFile:
                 names = os.listdir(self.path)
         if len(names) > 1 or filename.endswith('.ts'):      # a tombstone may be too old to be kept at all
             hashes.clean(self.path, self.store.reclaim_age, names)
-        hashes.invalidate(os.path.dirname(self.path))
+        hashes.invalidate(self.suffix_path)
 
     def discard(self, names: Iterable[str]) -> None:
         """Remove these files, which are where they belong by now, and what is left empty."""
         for name in names:
             files.remove(f'{self.path}/{name}')
         if files.remove_empty(self.path):
-            files.remove_empty(os.path.dirname(self.path))
-        if files.is_directory(os.path.dirname(os.path.dirname(self.path))):
-            hashes.invalidate(os.path.dirname(self.path))
+            files.remove_empty(self.suffix_path)
+        if files.is_directory(self.partition_path):
+            hashes.invalidate(self.suffix_path)
 
     def translated(self, error: OSError) -> Exception:
         """``NoSpace`` for a disk that is full, else the error itself."""

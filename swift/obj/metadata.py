@@ -59,9 +59,10 @@ def _wire(value: str) -> bytes:
 
 
 def _string(data: bytes) -> bytes:
-    if len(data) < 256:
-        return b'U%c%b' % (len(data), data)
-    return b'T' + struct.pack('<i', len(data)) + data
+    size = len(data)
+    if size < 256:
+        return b'U%c%b' % (size, data)
+    return b'T' + struct.pack('<i', size) + data
 
 
 def loads(data: bytes) -> dict[str, str]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 #: what a filter wants listed in place of the stored values: by the request, or kept with the object
 OVERRIDE = 'X-Backend-Container-Update-Override-'
 SYSMETA_OVERRIDE = 'X-Object-Sysmeta-Container-Update-Override-'
+OVERRIDES = ('HTTP_X_BACKEND_CONTAINER_UPDATE_', 'HTTP_X_OBJECT_SYSMETA_CONTAINER_UPDATE_')
 
 
 def put(server: 'ObjectServer', request: Request) -> Response:
@@ -102,8 +103,9 @@ def receive(stream: object, size: int) -> bytes:
 def own_metadata(server: 'ObjectServer', request: Request, *, sysmeta: bool = True) -> dict[str, str]:
     """What of a request's headers is kept with the object."""
     found: dict[str, str] = {}
+    known = server.known
     for key, value in request.environ.items():
-        name, own = server.kept(key)
+        name, own = known.get(key) or server.kept(key)
         if name and (value or own) and (sysmeta or not name.startswith('X-Object-Sysmeta-')):
             found[name] = value
     for name in request.headers.get('X-Backend-Replication-Headers', '').split():
@@ -147,7 +149,7 @@ def override(headers: dict[str, str], request: Request, kept: Mapping[str, str])
     """Let filters have the say on what a listing shows; ``kept``: metadata that came in another way."""
     said = {}
     for key in request.environ:
-        if key.startswith(('HTTP_X_BACKEND_CONTAINER_UPDATE_', 'HTTP_X_OBJECT_SYSMETA_CONTAINER_UPDATE_')):
+        if key[:14] in ('HTTP_X_BACKEND', 'HTTP_X_OBJECT_') and key.startswith(OVERRIDES):
             said[header_name(key)] = request.environ[key]
     said.update(kept)
     for prefix in (OVERRIDE, SYSMETA_OVERRIDE) if said else ():

@@ -84,9 +84,9 @@ class ObjectServer:
         self.pool = Pool(connect_timeout=self.conf.conn_timeout)
         self.updates = Updates(self.conf, self.store, self.pool)
         self.allowed = frozenset(name.lower() for name in self.conf.allowed_headers) - {'x-timestamp', 'etag'}
-        # what is known of names of metadata, and of keys of environs
+        #: what ``kept`` said of keys of environs
+        self.known: dict[str, tuple[str, bool]] = {}
         self._shown: dict[str, str] = {}
-        self._kept: dict[str, tuple[str, bool]] = {}
         verbs: dict[str, Callable[[Any, Request], Response]] = {
             'GET': download.get, 'HEAD': download.head, 'PUT': put.put, 'POST': post.post,
             'DELETE': remove.delete, 'REPLICATE': replicate.replicate, 'SSYNC': receiver.ssync,
@@ -157,14 +157,12 @@ class ObjectServer:
         """The name by which an environ key's value is kept with an object, empty if it is not;
         and whether it is kept even if it is empty.
         """
-        known = self._kept.get(key)
-        if known is None:
-            name = title(key[5:].replace('_', '-')) if key.startswith('HTTP_') else ''
-            own = self.keeps(name.lower())
-            known = (name if own or name.lower() in self.allowed else '', own)
-            if len(self._kept) < 1000:
-                self._kept[key] = known
-        return known
+        name = title(key[5:].replace('_', '-')) if key.startswith('HTTP_') else ''
+        own = self.keeps(name.lower())
+        found = (name if own or name.lower() in self.allowed else '', own)
+        if len(self.known) < 1000:
+            self.known[key] = found
+        return found
 
     def shown(self, name: str) -> bool:
         """Whether a piece of metadata is a header that clients or proxies see."""

@@ -54,8 +54,7 @@ class Upload:
         try:
             store.devices.check_space(file.device_path, size or 0)
             # near its partition: file systems spread directories over the disk, and keep files by them
-            near = os.path.dirname(os.path.dirname(file.path))
-            self._unnamed = files.Unnamed(near, file.tmp)
+            self._unnamed = files.Unnamed(file.partition_path, file.tmp)
             if size is not None and size >= ALLOCATE and not store.conf.disable_fallocate:
                 self._allocate(size)
         except OSError as error:

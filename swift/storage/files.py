@@ -85,7 +85,7 @@ class Unnamed:
         ``new``: its directory is not there yet, as far as is known.
         Returns the directories whose entries have changed, to be synced.
         """
-        directory = os.path.dirname(target)
+        directory = target.rpartition('/')[0]
         for left in reversed(range(ATTEMPTS)):
             if new:
                 self._made += make_directories(directory)
