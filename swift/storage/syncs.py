@@ -51,11 +51,13 @@ class _Outcome(ctypes.Structure):
 class _Slot:
     """A sync under way, or one to come."""
 
-    __slots__ = ('address', 'control', 'event', 'number', 'result')
+    __slots__ = ('address', 'control', 'event', 'number', 'result', 'watch')
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        # it tells of every signal, so that the count need not be read back
+        self.watch = green.Watch(self.event)
         self.control = _Control(data=number, tell=_TELL, event=self.event)
         self.address = ctypes.c_void_p(ctypes.addressof(self.control))
         #: what the kernel said, 0 or a negative error; ``None`` until then
@@ -85,6 +87,8 @@ class Kernel:
         slot = self._spare.pop() if self._spare else self._make()
         control = slot.control
         control.fd, control.action, slot.result = fd, _FDSYNC if data else _FSYNC, None
+        watch = slot.watch
+        watch.ready = False
         if self._call(self._submit, self._context, ctypes.c_long(1), ctypes.byref(slot.address)) != 1:
             code = ctypes.get_errno()
             self._spare.append(slot)
@@ -94,12 +98,13 @@ class Kernel:
         self._slots[slot.number] = slot
         try:
             while slot.result is None:
-                green.readable(slot.event)
+                watch.read()
+                watch.ready = False
                 self._hear()
         except BaseException:      # killed: whoever hears of it lets go of it
+            watch.close()
             os.close(slot.event)
             raise
-        os.eventfd_read(slot.event)
         self._spare.append(slot)
         if slot.result < 0:
             raise OSError(-slot.result, os.strerror(-slot.result))
