@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from strata import context as contexts
+from strata.wsgi.wire import Disconnected
 from swift import conf as confs
 from swift.http import path as paths
 from swift.middleware.bodies import Body, Measured
@@ -98,6 +99,8 @@ class _Told(Measured):
     def _told(self, steps: Iterator[Any]) -> Iterator[Any]:
         try:
             yield from steps
+        except Disconnected:      # the client's own doing
+            raise
         except Exception as error:
             LOG.error('%s %s: the answer broke off: %s', self._environ['REQUEST_METHOD'],
                       self._environ.get('PATH_INFO'), error)

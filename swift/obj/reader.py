@@ -10,6 +10,7 @@ sent: whoever is waiting for bytes comes first.  Parts of an object cannot be ch
 import hashlib
 import logging
 import os
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -31,7 +32,7 @@ _turn = green.Semaphore(1)
 #: connections that wait for a place
 _pressing: set['Body'] = set()
 #: bodies that the kernel is sending now
-_sending: set['Body'] = set()
+_sending: weakref.WeakSet['Body'] = weakref.WeakSet()
 
 
 def whole(file: DiskFile) -> bytes:

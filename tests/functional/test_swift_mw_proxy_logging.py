@@ -147,7 +147,7 @@ def test_no_line_can_be_forged(lines):
     assert '\n' not in lines()[0] and '\r' not in lines()[0] and len(lines()[0].split()) == 22
 
 
-def test_bytes_that_only_the_kernel_moves_are_counted(lines, tmp_path):
+def test_bytes_that_only_the_kernel_moves_are_counted(lines, tmp_path, caplog):
     big = os.urandom(24 << 20)
     with Cluster(tmp_path, filters='catch_errors gatekeeper proxy_logging cache listing_formats') as store:
         user = Client(store)
@@ -163,3 +163,4 @@ def test_bytes_that_only_the_kernel_moves_are_counted(lines, tmp_path):
         gone = wait.until(lambda: [line.split() for line in lines() if ' GET ' in line][2:])[0]
         assert gone[6] == '499'
         assert 0 < int(gone[11]) < len(big)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
