@@ -35,7 +35,7 @@ OPTIONS: configuration.Options = {
                    help='Longer passwords are refused before they are hashed.'),
         cfg.IntOpt('password_hash_memory', default=crypt.COST.memory, min=8,
                    help='KiB of memory that hashing a password takes (argon2id), and so each guess at a stolen one. '
-                        'A hash keeps what it was made with.'),
+                        'Hashes made at another cost are renewed when their user logs in.'),
         cfg.IntOpt('password_hash_passes', default=crypt.COST.passes, min=1,
                    help='Passes over that memory; at the defaults a hash takes about 30 ms of one core.'),
     ],

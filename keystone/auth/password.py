@@ -34,6 +34,7 @@ def authenticate(wiring: Wiring, given: Given, context: Context | None, *,
     if not user.enabled:
         raise errors.Unauthorized()
     _forgive(wiring, user.id)
+    passwords.renew(wiring, user, password)
     if not expired_too and _expired(wiring, user):
         raise errors.Unauthorized('The password is expired and needs to be changed for user: {id}.',
                                   id=user.id)

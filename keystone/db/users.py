@@ -60,6 +60,11 @@ def forget_project(tx: Session, project_id: str) -> None:
     tx.execute(sa.update(User).where(User.default_project_id == project_id).values(default_project_id=None))
 
 
+def renew_hash(tx: Session, id: str, old: str, new: str) -> None:
+    """Another hash of the same password; nothing if the password has been changed meanwhile."""
+    tx.execute(sa.update(User).where(User.id == id, User.password == old).values(password=new))
+
+
 def record_failure(tx: Session, id: str, now: datetime.datetime, since: datetime.datetime) -> None:
     """Count one more wrong password; those before ``since`` no longer count."""
     tx.execute(sa.update(User).where(User.id == id).values(

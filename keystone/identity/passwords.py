@@ -15,6 +15,7 @@ from keystone.db import users
 from keystone.wiring import Wiring
 from strata import crypt, errors
 from strata.cache import Cache
+from strata.db import retried
 
 #: seconds that a verified secret is remembered, and how many are
 REMEMBER, MOST = 300.0, 4096
@@ -38,6 +39,16 @@ def matches_hash(wiring: Wiring, id: str | None, stored: str | None, secret: str
         return False
     known.set(mark, True)
     return True
+
+
+@retried
+def renew(wiring: Wiring, user: users.User, password: str) -> None:
+    """Hash the user's right password anew if what is stored was made at another cost than today's."""
+    if user.password is None or not crypt.outdated(user.password, _cost(wiring)):
+        return
+    renewed = crypt.hash_password(password, _cost(wiring))
+    with wiring.changing() as tx:
+        users.renew_hash(tx, user.id, user.password, renewed)
 
 
 def hashed(wiring: Wiring, password: str) -> str:

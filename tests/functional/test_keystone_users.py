@@ -48,8 +48,16 @@ def test_a_password_costs_what_the_configuration_says(build):
             stored = users.get(tx, user['id']).password
         assert stored.startswith('$argon2id$v=19$m={},t={},p=1$'.format(*cost.values()))
         other = Keystone(keystone.path, keystone.clock, identity__password_hash_memory=128)
+        assert other.auth('ann', PASSWORD + 'x').status == 401 and other.auth('bob', PASSWORD).status == 401
+        with other.wiring.db.reading() as tx:
+            assert users.get(tx, user['id']).password == stored
+        assert other.auth('ann', PASSWORD).status == 201
+        with other.wiring.db.reading() as tx:
+            renewed = users.get(tx, user['id'])
+        assert renewed.password.startswith('$argon2id$v=19$m=128,t=1,p=1$')
         assert other.auth('ann', PASSWORD).status == 201 and other.auth('ann', PASSWORD + 'x').status == 401
-        assert other.auth('bob', PASSWORD).status == 401
+        with other.wiring.db.reading() as tx:
+            assert users.get(tx, user['id']).password == renewed.password
         other.wiring.close()
 
 
