@@ -73,6 +73,8 @@ class ProxyLogging:
             return self.app(environ, start_response)
         environ[MADE] = True
         environ.setdefault('swift.infocache', {})   # shared, also with filters that go on with a copy
+        if not self._logs():
+            return self.app(environ, start_response)
         seen = Seen(environ, time.time_ns())
         length = environ.get('CONTENT_LENGTH')
         if (length and length != '0') or 'HTTP_TRANSFER_ENCODING' in environ:
@@ -103,7 +105,7 @@ class ProxyLogging:
     def _say(self, seen: Seen, size: int) -> None:
         seen.sent = size
         seen.end = time.time_ns()
-        if self._log.isEnabledFor(logging.INFO) and self._level <= logging.INFO:
+        if self._logs():
             self._log.info(self._line.render(seen))
         if self._metrics is not None:
             self._measure(self._metrics, seen)
@@ -123,6 +125,10 @@ class ProxyLogging:
             if method == 'GET':
                 metrics.timing(f'{name}.first-byte.timing', ((seen.first or seen.end) - seen.start) / 1e9)
             metrics.count(f'{name}.xfer', seen.received + seen.sent)
+
+    def _logs(self) -> bool:
+        """Whether anybody wants to hear of requests."""
+        return bool(self._log.isEnabledFor(logging.INFO) and self._level <= logging.INFO)
 
 
 class _Counted:

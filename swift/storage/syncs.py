@@ -213,11 +213,13 @@ def write_out(fd: int, device: int) -> None:
     if pace.slow():
         sync(fd, data=True, device=device)
         return
+    began = time.perf_counter()
     files.begin_writing(fd)
+    busy = time.perf_counter() - began
     green.turn()
     began = time.perf_counter()
     files.await_written(fd)
-    pace.took(time.perf_counter() - began)
+    pace.took(busy + time.perf_counter() - began)
 
 
 class _Round:

@@ -52,6 +52,20 @@ def test_the_client_is_whom_the_load_balancer_names(lines):
     assert [line.split()[:2] for line in lines()] == [['198.51.100.1', '192.0.2.7'], ['198.51.100.2', '192.0.2.7']]
 
 
+def test_where_nobody_hears_of_requests_they_pass_as_they_came(caplog):
+    caplog.set_level(logging.WARNING, 'proxy-server')
+    bodies, body = [], io.BytesIO(b'12345')
+
+    def app(environ, start_response):
+        assert environ['swift.infocache'] == {}
+        bodies.append(environ['wsgi.input'])
+        start_response('201 Created', [])
+        return [b'']
+    assert ask(logged(logged(app)), '/v1/a/c/o', 'PUT', headers={'Content-Length': '5'},
+               **{'wsgi.input': body}).status == 201
+    assert bodies == [body] and not caplog.records
+
+
 def test_two_filters_log_a_request_once(lines):
     assert ask(logged(logged(Recorder())), '/v1/a').status == 200
     assert len(lines()) == 1
