@@ -6,7 +6,7 @@
 
 Where the disk is slower than it is worth, the kernel is asked to do it (AIO's
 FSYNC) and tells an eventfd when it is done, so that no greenlet waits for
-another's sync.  Waking a native thread for it would cost six times as much CPU;
+another's sync.  Waking a native thread for it would cost four times as much CPU;
 that is the way where there is no AIO.
 """
 
