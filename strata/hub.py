@@ -22,6 +22,7 @@ import greenlet
 _select: Any = eventlet.patcher.original('select')
 _ENDED = _select.EPOLLRDHUP | _select.EPOLLHUP | _select.EPOLLERR
 _READABLE, _WRITABLE = _select.EPOLLIN | _ENDED, _select.EPOLLOUT | _select.EPOLLHUP | _select.EPOLLERR
+TWO = 'two greenlets wait for one socket'
 _EDGES = _select.EPOLLIN | _select.EPOLLOUT | _select.EPOLLRDHUP | _select.EPOLLET
 
 
@@ -152,7 +153,8 @@ class Watch:
         """Wait until something has come since ``ready`` was unset, or the end."""
         if self.ready:
             return
-        self._alone(self._reader)
+        if self._reader is not None:
+            raise RuntimeError(TWO)
         self._reader = greenlet.getcurrent()
         try:
             self._hub.switch()
@@ -161,17 +163,13 @@ class Watch:
 
     def write(self) -> None:
         """Wait for room, after there was none."""
-        self._alone(self._writer)
+        if self._writer is not None:
+            raise RuntimeError(TWO)
         self._writer = greenlet.getcurrent()
         try:
             self._hub.switch()
         finally:
             self._writer = None
-
-    @staticmethod
-    def _alone(other: Any) -> None:
-        if other is not None:
-            raise RuntimeError('two greenlets wait for one socket')
 
     def close(self) -> None:
         """Watch no more; safe to call again."""
@@ -191,8 +189,8 @@ def any_ready(watches: Iterable[Watch], seconds: float) -> bool:
         over.append(True)
         current.switch()
     mine = list(watches)
-    for watch in mine:
-        watch._alone(watch._reader)
+    if any(watch._reader is not None for watch in mine):
+        raise RuntimeError(TWO)
     for watch in mine:
         watch._reader = current
     timer = hub.schedule_call_global(max(0.0, seconds), end)
