@@ -75,6 +75,13 @@ class Nginx:
                     raise Trouble(f'nginx did not start: {error}') from error
                 time.sleep(0.05)
 
+    def forget(self) -> None:
+        """Drop the file from the page cache."""
+        fd = os.open(self.folder / 'files' / 'large', os.O_RDONLY)
+        os.fsync(fd)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(fd)
+
     def pids(self) -> dict[str, int]:
         """Its processes."""
         assert self._process is not None
