@@ -1,5 +1,6 @@
 """Floating IPs: the table, and every query on it."""
 
+import functools
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -69,6 +70,22 @@ def some(tx: Session, *conditions: Any) -> Sequence[FloatingIp]:
     """The floating IPs that meet all conditions, whole."""
     return rows.every(tx, sa.select(FloatingIp).where(*conditions)
                       .order_by(FloatingIp.created_at, FloatingIp.id), whole())
+
+
+def standing(tx: Session, port_ids: Collection[str]) -> dict[str, list[Any]]:
+    """What stands for each port: rows of floating_ip_address and fixed_ip_address."""
+    found: dict[str, list[Any]] = {id: [] for id in port_ids}
+    for row in tx.connection().execute(_standing(), {'ids': list(port_ids)}):
+        found[row.port_id].append(row)
+    return found
+
+
+@functools.cache
+def _standing() -> sa.Select[Any]:
+    floating = FloatingIp.__table__.c
+    return (sa.select(floating.port_id, floating.floating_ip_address, floating.fixed_ip_address)
+            .where(floating.port_id.in_(sa.bindparam('ids', expanding=True)))
+            .order_by(floating.floating_ip_address))
 
 
 def of_routers(tx: Session, router_ids: Collection[str]) -> dict[str, list[FloatingIp]]:

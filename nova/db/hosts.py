@@ -66,12 +66,17 @@ def every(tx: Session) -> Sequence[ComputeHost]:
 
 def reporting(tx: Session) -> Sequence[Any]:
     """What a scheduler must know of each host whose daemon is known, in one query."""
-    return tx.execute(sa.select(
-        ComputeHost.host, ComputeHost.hypervisor_hostname, ComputeHost.hypervisor_type, ComputeHost.cpu_info,
-        ComputeHost.free_vcpus, ComputeHost.free_ram_mb, ComputeHost.free_disk_gb, Service.availability_zone,
-        Service.disabled, Service.forced_down, Service.seen_at)
-        .join(Service, Service.host == ComputeHost.host)
-        .where(Service.binary == 'nova-compute', Service.deleted.is_(False)).order_by(ComputeHost.number)).all()
+    return tx.connection().execute(_reporting()).all()
+
+
+@functools.cache
+def _reporting() -> sa.Select[Any]:
+    host, service = ComputeHost.__table__.c, Service.__table__.c
+    return (sa.select(host.host, host.hypervisor_hostname, host.hypervisor_type, host.cpu_info, host.free_vcpus,
+                      host.free_ram_mb, host.free_disk_gb, service.availability_zone, service.disabled,
+                      service.forced_down, service.seen_at)
+            .join_from(ComputeHost.__table__, Service.__table__, service.host == host.host)
+            .where(service.binary == 'nova-compute', service.deleted.is_(False)).order_by(host.number))
 
 
 def by_host(tx: Session, host: str) -> ComputeHost | None:
@@ -101,14 +106,18 @@ def _claiming() -> sa.Update:
 
 def unclaim(tx: Session, server_id: str) -> None:
     """Give back what a server had taken; nothing if it had nothing."""
-    mine = tx.execute(sa.select(Claim.host, Claim.vcpus, Claim.ram_mb, Claim.disk_gb)
-                      .where(Claim.server_id == server_id)).first()
+    mine = tx.connection().execute(_claimed(), {'whose': server_id}).first()
     if mine is None:
         return
     gone = tx.execute(sa.delete(Claim).where(Claim.server_id == server_id)
                       .execution_options(synchronize_session=False))
     if gone.rowcount:      # type: ignore[attr-defined]
         _give(tx, mine)
+
+
+@functools.cache
+def _claimed() -> sa.Select[Any]:
+    return sa.select(Claim.__table__).where(Claim.__table__.c.server_id == sa.bindparam('whose'))
 
 
 def _give(tx: Session, mine: Any) -> None:

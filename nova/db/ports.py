@@ -1,6 +1,7 @@
 """Ports and the addresses they hold: the tables, and every query on them."""
 
 import dataclasses
+import functools
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -117,17 +118,30 @@ def device_name(id: str) -> str:
 
 def cards(tx: Session, device_id: str, host: str) -> Sequence[Any]:
     """The ports of a device on a host in NIC order: their id, network_id and mac_address."""
-    return tx.execute(sa.select(Port.id, Port.network_id, Port.mac_address).where(
-        Port.device_id == device_id, Port.host == host).order_by(Port.position, Port.created_at, Port.id)).all()
+    return tx.connection().execute(_cards(), {'whose': device_id, 'where': host}).all()
+
+
+@functools.cache
+def _cards() -> sa.Select[Any]:
+    port = Port.__table__.c
+    return (sa.select(port.id, port.network_id, port.mac_address)
+            .where(port.device_id == sa.bindparam('whose'), port.host == sa.bindparam('where'))
+            .order_by(port.position, port.created_at, port.id))
 
 
 def addressed(tx: Session, device_ids: Collection[str]) -> Sequence[Any]:
     """The addresses of some servers in NIC order, each with its port's id, device_id, mac_address and device_tag."""
-    return tx.execute(sa.select(Port.id, Port.device_id, Port.mac_address, Port.device_tag, Address.network_id,
-                                Address.subnet_id, Address.ip_address)
-                      .join(Address, Address.port_id == Port.id)
-                      .where(Port.device_id.in_(device_ids), Port.device_owner.startswith('compute:'))
-                      .order_by(Port.position, Port.created_at, Port.id, Address.position)).all()
+    return tx.connection().execute(_addressed(), {'ids': list(device_ids)}).all()
+
+
+@functools.cache
+def _addressed() -> sa.Select[Any]:
+    port, address = Port.__table__.c, Address.__table__.c
+    return (sa.select(port.id, port.device_id, port.mac_address, port.device_tag, address.subnet_id,
+                      address.ip_address)
+            .join_from(Port.__table__, Address.__table__, address.port_id == port.id)
+            .where(port.device_id.in_(sa.bindparam('ids', expanding=True)), port.device_owner.startswith('compute:'))
+            .order_by(port.position, port.created_at, port.id, address.position))
 
 
 def visible(context: Context) -> sa.Select[Any]:
@@ -180,7 +194,13 @@ def of_device(tx: Session, device_ids: Collection[str], load: Sequence[Any] | No
 
 def taken(tx: Session, subnet_id: str) -> set[str]:
     """The addresses of a subnet that somebody holds."""
-    return set(tx.scalars(sa.select(Address.ip_address).where(Address.subnet_id == subnet_id)))
+    return set(tx.connection().execute(_taken(), {'of': subnet_id}).scalars())
+
+
+@functools.cache
+def _taken() -> sa.Select[Any]:
+    address = Address.__table__.c
+    return sa.select(address.ip_address).where(address.subnet_id == sa.bindparam('of'))
 
 
 def addresses_of(tx: Session, id: str) -> list['Address']:

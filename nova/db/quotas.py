@@ -9,6 +9,7 @@ A user's share of a project's quota is kept beside it, under names that ``of_use
 import functools
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -45,13 +46,18 @@ def of_user(user_id: str, values: Mapping[str, int]) -> dict[str, int]:
 
 def limits(tx: Session, project_id: str, defaults: Mapping[str, int]) -> dict[str, int]:
     """The limits in force for a project: the defaults, and what was set over them."""
-    rows = tx.execute(sa.select(QuotaLimit.resource, QuotaLimit.value).where(QuotaLimit.project_id == project_id))
+    rows = tx.connection().execute(_of_project(QuotaLimit), {'whose': project_id})
     return {**defaults, **{row.resource: row.value for row in rows if row.resource in defaults}}
+
+
+@functools.cache
+def _of_project(model: Any) -> sa.Select[Any]:
+    return sa.select(model.__table__).where(model.__table__.c.project_id == sa.bindparam('whose'))
 
 
 def usages(tx: Session, project_id: str) -> dict[str, int]:
     """What a project uses, by resource; absent means nothing."""
-    rows = tx.execute(sa.select(QuotaUsage.resource, QuotaUsage.used).where(QuotaUsage.project_id == project_id))
+    rows = tx.connection().execute(_of_project(QuotaUsage), {'whose': project_id})
     return {row.resource: row.used for row in rows}
 
 
@@ -96,8 +102,7 @@ def give(tx: Session, project_id: str, amounts: Mapping[str, int]) -> None:
 def counted(tx: Session, project_id: str, user_id: str) -> bool:
     """Whether a user's share is counted: it is, once it was limited.  The project's rows are to be held."""
     [share] = of_user(user_id, {'instances': 0})
-    return tx.scalar(sa.select(QuotaUsage.used).where(QuotaUsage.project_id == project_id,
-                                                      QuotaUsage.resource == share)) is not None
+    return share in usages(tx, project_id)
 
 
 def begin(tx: Session, project_id: str, user_id: str, used: Mapping[str, int]) -> None:

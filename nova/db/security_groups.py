@@ -1,5 +1,6 @@
 """Security groups and their rules: the tables, and every query on them."""
 
+import functools
 import ipaddress
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -106,9 +107,16 @@ def some(tx: Session, ids: Collection[str]) -> Sequence[SecurityGroup]:
     return rows.every(tx, sa.select(SecurityGroup).where(SecurityGroup.id.in_(ids)), whole())
 
 
-def default(tx: Session, project_id: str) -> SecurityGroup | None:
-    """A project's default group, if it was made already."""
-    return tx.scalar(sa.select(SecurityGroup).where(SecurityGroup.default_of == project_id))
+def default(tx: Session, project_id: str) -> str | None:
+    """The id of a project's default group, if it was made already."""
+    found: str | None = tx.connection().execute(_default(), {'whose': project_id}).scalar()
+    return found
+
+
+@functools.cache
+def _default() -> sa.Select[Any]:
+    group = SecurityGroup.__table__.c
+    return sa.select(group.id).where(group.default_of == sa.bindparam('whose'))
 
 
 def named(tx: Session, project_id: str, words: Collection[str]) -> Sequence[SecurityGroup]:

@@ -1,6 +1,7 @@
 """Servers: the table, their tags, and every query on them that the life of a server needs."""
 
 import datetime
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -95,6 +96,18 @@ def get(tx: Session, context: Context, id: str, *, deleted: bool = False) -> Ser
     if server is None:
         raise errors.NotFound('Instance {id} could not be found.', id=id[:80])
     return server
+
+
+def is_going(tx: Session, id: str) -> bool:
+    """Whether a server is deleted, or being deleted."""
+    return tx.connection().execute(_going(), {'whose': id}).first() is not None
+
+
+@functools.cache
+def _going() -> sa.Select[Any]:
+    server = Server.__table__.c
+    return sa.select(server.id).where(server.id == sa.bindparam('whose'),
+                                      server.deleted | (server.task_state == 'deleting'))
 
 
 def on_host(tx: Session, host: str) -> Sequence[Server]:

@@ -1,6 +1,7 @@
 """Daemons: one row per binary and host, and when it was last heard of."""
 
 import datetime
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,6 +62,19 @@ def every(tx: Session, *, binary: str | None = None, host: str | None = None) ->
     if host is not None:
         query = query.where(Service.host == host)
     return tx.scalars(query).all()
+
+
+def heard_of(tx: Session, binary: str) -> Sequence[Any]:
+    """What decides whether the daemons of a kind are up, and their zones; for every request that shows a server."""
+    return tx.connection().execute(_heard_of(), {'kind': binary}).all()
+
+
+@functools.cache
+def _heard_of() -> sa.Select[Any]:
+    service = Service.__table__.c
+    return (sa.select(service.host, service.availability_zone, service.disabled, service.forced_down,
+                      service.seen_at)
+            .where(service.binary == sa.bindparam('kind'), service.deleted.is_(False)).order_by(service.number))
 
 
 def get(tx: Session, id: str) -> Service:

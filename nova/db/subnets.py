@@ -1,5 +1,6 @@
 """Subnets: the table, and every query on it."""
 
+import functools
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -78,9 +79,19 @@ def some(tx: Session, ids: Collection[str]) -> Sequence[Subnet]:
     return rows.every(tx, sa.select(Subnet).join(Subnet.network).where(Subnet.id.in_(ids)), whole())
 
 
-def bare(tx: Session, ids: Collection[str]) -> Sequence[Subnet]:
-    """The subnets with these ids, without what belongs to them."""
-    return tx.scalars(sa.select(Subnet).where(Subnet.id.in_(ids))).all()
+def shown_by_servers(tx: Session, ids: Collection[str]) -> Sequence[Any]:
+    """What servers show of the subnets with these ids, and of their networks (``network``: its name, ``mtu``)."""
+    return tx.connection().execute(_shown_by_servers(), {'ids': list(ids)}).all()
+
+
+@functools.cache
+def _shown_by_servers() -> sa.Select[Any]:
+    subnet, network = Subnet.__table__.c, Network.__table__.c
+    return (sa.select(subnet.id, subnet.network_id, subnet.ip_version, subnet.cidr, subnet.gateway_ip,
+                      subnet.dns_nameservers, subnet.host_routes, subnet.enable_dhcp, network.mtu,
+                      network.name.label('network'))
+            .join_from(Subnet.__table__, Network.__table__, network.id == subnet.network_id)
+            .where(subnet.id.in_(sa.bindparam('ids', expanding=True))))
 
 
 def of_networks(tx: Session, network_ids: Collection[str]) -> dict[str, list[Subnet]]:

@@ -2,7 +2,7 @@
 
 import ipaddress
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -43,7 +43,10 @@ def make(tx: Session, wiring: Wiring, context: Context, *, network_id: str, proj
     set_committed_value(port, 'addresses', ports.addresses_of(tx, port.id))
     port.allowed_address_pairs = checked_pairs(port, port.allowed_address_pairs or [])
     set_committed_value(port, 'memberships', [])
-    join(tx, context, port, _first_groups(tx, port, security_groups))
+    if security_groups is None:
+        _put(tx, port, _first_groups(tx, port))
+    else:
+        join(tx, context, port, security_groups)
     return port
 
 
@@ -68,14 +71,12 @@ def new_mac() -> str:
     return ':'.join([MAC_PREFIX, *(f'{octet:02x}' for octet in secrets.token_bytes(3))])
 
 
-def _first_groups(tx: Session, port: Port, asked: Sequence[str] | None) -> Sequence[str]:
-    """The groups of a new port: as asked, else the project's default where rules apply at all."""
-    if asked is not None:
-        return asked
+def _first_groups(tx: Session, port: Port) -> Sequence[str]:
+    """The groups of a new port that was asked into none: the project's default where rules apply at all."""
     if not port.port_security_enabled or port.device_owner.startswith('network:') or not port.addresses:
         return []
-    group = security_groups.ensure_default(tx, port.project_id)
-    return [group.id] if group else []
+    id = security_groups.ensure_default(tx, port.project_id)
+    return [id] if id else []
 
 
 def join(tx: Session, context: Context, port: Port, group_ids: Sequence[str]) -> None:
@@ -84,12 +85,16 @@ def join(tx: Session, context: Context, port: Port, group_ids: Sequence[str]) ->
     if wanted and (not port.port_security_enabled or not port.addresses):
         raise faults.PortSecurityAndIPRequiredForSecurityGroups()
     security_groups.refuse_unseen(tx, context, wanted)
+    _put(tx, port, wanted)
+
+
+def _put(tx: Session, port: Port, group_ids: Iterable[str]) -> None:
     if port.memberships:
         tx.execute(sa.delete(PortGroup).where(PortGroup.port_id == port.id)
                    .execution_options(synchronize_session=False))
         for membership in port.memberships:
             tx.expunge(membership)
-    made = [PortGroup(port_id=port.id, security_group_id=id) for id in sorted(wanted)]
+    made = [PortGroup(port_id=port.id, security_group_id=id) for id in sorted(group_ids)]
     tx.add_all(made)
     tx.flush()
     set_committed_value(port, 'memberships', made)

@@ -50,13 +50,13 @@ def get_rule(tx: Session, context: Context, id: str) -> SecurityGroupRule:
     return rule
 
 
-def ensure_default(tx: Session, project_id: str) -> SecurityGroup | None:
-    """A project's default group, made on first use; ``None`` for resources of no project."""
+def ensure_default(tx: Session, project_id: str) -> str | None:
+    """The id of a project's default group, made on first use; ``None`` for resources of no project."""
     if not project_id:
         return None
-    group = security_groups.default(tx, project_id)
-    if group is not None:
-        return group
+    there = security_groups.default(tx, project_id)
+    if there is not None:
+        return there
     try:
         with tx.begin_nested():
             group = SecurityGroup(project_id=project_id, name='default', default_of=project_id,
@@ -64,14 +64,14 @@ def ensure_default(tx: Session, project_id: str) -> SecurityGroup | None:
             tx.add(group)
             tx.flush()
     except exc.IntegrityError:      # somebody else made it at the same moment
-        return tx.scalar(sa.select(SecurityGroup).where(SecurityGroup.default_of == project_id))
+        return security_groups.default(tx, project_id)
     rules = _first_rules(group)
     for ethertype in ('IPv4', 'IPv6'):
         rules.append(_rule(group, direction='ingress', ethertype=ethertype, remote_group_id=group.id))
     tx.add_all(rules)
     tx.flush()
     quotas.force(tx, project_id, {'security_group': 1, 'security_group_rule': len(rules)})
-    return group
+    return group.id
 
 
 @retried

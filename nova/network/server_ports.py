@@ -18,7 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, selectinload
 
-from nova.db import floating_ips, networks, ports, security_groups, subnets
+from nova.db import floating_ips, networks, ports, security_groups, servers, subnets
 from nova.db.networks import Network
 from nova.db.ports import Port
 from nova.db.servers import Server
@@ -80,8 +80,7 @@ def allocate(wiring: Wiring, context: Context, server: Server, requests: Request
 
 def _refuse_if_going(tx: Session, server: Server) -> None:
     """A server that is being deleted gets no port: nobody would give it back."""
-    if tx.scalar(sa.select(Server.id).where(Server.id == server.id, Server.deleted
-                                            | (Server.task_state == 'deleting'))) is not None:
+    if servers.is_going(tx, server.id):
         raise errors.Conflict('Instance {id} is being deleted.', id=server.id)
 
 
@@ -271,10 +270,10 @@ def info(tx: Session, server_ids: Collection[str]) -> dict[str, list[dict[str, A
     """
     found: dict[str, list[dict[str, Any]]] = {id: [] for id in server_ids}
     held = ports.addressed(tx, found)
-    known = {network.id: network for network in networks.bare(tx, {row.network_id for row in held})}
-    shared = {subnet.id: _shared(known[subnet.network_id], subnet)
-              for subnet in subnets.bare(tx, {row.subnet_id for row in held})}
-    floating = floating_ips.of_ports(tx, {row.id for row in held}) if held else {}
+    if not held:
+        return found
+    shared = {row.id: _shared(row) for row in subnets.shown_by_servers(tx, {row.subnet_id for row in held})}
+    floating = floating_ips.standing(tx, {row.id for row in held})
     for row in held:
         entry = {**shared[row.subnet_id], 'address': row.ip_address, 'mac': row.mac_address, 'port_id': row.id,
                  'device': ports.device_name(row.id), 'tag': row.device_tag}
@@ -286,12 +285,12 @@ def info(tx: Session, server_ids: Collection[str]) -> dict[str, list[dict[str, A
     return found
 
 
-def _shared(network: Network, subnet: subnets.Subnet) -> dict[str, Any]:
+def _shared(subnet: Any) -> dict[str, Any]:
     """What the entries of all addresses of a subnet have in common."""
-    return {'network': network.name, 'network_id': network.id, 'version': subnet.ip_version, 'type': 'fixed',
-            'subnet_id': subnet.id, 'cidr': subnet.cidr, 'gateway': subnet.gateway_ip,
+    return {'network': subnet.network, 'network_id': subnet.network_id, 'version': subnet.ip_version,
+            'type': 'fixed', 'subnet_id': subnet.id, 'cidr': subnet.cidr, 'gateway': subnet.gateway_ip,
             'dns': list(subnet.dns_nameservers or []), 'routes': list(subnet.host_routes or []),
-            'dhcp': subnet.enable_dhcp, 'mtu': network.mtu}
+            'dhcp': subnet.enable_dhcp, 'mtu': subnet.mtu}
 
 
 def at_address(tx: Session, network_id: str, address: str) -> str | None:

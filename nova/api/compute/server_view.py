@@ -11,7 +11,6 @@ from nova.api.policy import ADMIN, READER, rule
 from nova.compute import instance_names, verbs
 from nova.db import server_lists, servers, services
 from nova.db.servers import Server
-from nova.db.services import Service
 from nova.network import ports
 from nova.wiring import Wiring
 from strata import clock
@@ -32,7 +31,7 @@ class Facts:
     addresses: dict[str, list[dict[str, Any]]]
     groups: dict[str, list[str]]
     tags: dict[str, list[str]]
-    hosts: dict[str, Service]
+    hosts: dict[str, Any]      # rows of services.heard_of
     up: frozenset[str]
     extended: bool
     host_status: bool
@@ -46,14 +45,14 @@ def gather(req: Request, page: Sequence[Server], *, plain: bool = False) -> Fact
     ids = [server.id for server in page]
     with wiring.db.reading() as tx:
         now = wiring.db.now(tx)
-        known = {service.host: service for service in services.every(tx, binary='nova-compute')}
+        known = {service.host: service for service in services.heard_of(tx, 'nova-compute')}
         return Facts(
             addresses=ports.info(tx, ids),
             groups={} if plain else server_lists.groups_of(tx, ids),
             tags=servers.tags_of(tx, ids) if req.version >= (2, 26) else {},
             hosts=known,
             up=frozenset(host for host, service in known.items()
-                         if service.is_up(now, wiring.conf.service_down_time)),
+                         if services.is_up(service, now, wiring.conf.service_down_time)),
             extended=not plain and req.allows(EXTENDED),
             host_status=not plain and req.version >= (2, 16) and req.allows(HOST_STATUS),
             flavor_specs=req.version >= (2, 47) and req.allows(FLAVOR_SPECS),
