@@ -7,7 +7,7 @@ as applications from elsewhere expect.
 
 import re
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from strata import errors
 from strata.wsgi import burst
@@ -45,6 +45,12 @@ class BodyTooLarge(BodyError):
 
 class BodyMalformed(BodyError):
     status, message = 400, 'The chunked request body is malformed: {why}.'
+
+
+def gather(stream: Any, least: int, most: int) -> bytes:
+    """``stream.gather``, or where a filter put a stream of its own in between, what is read of that."""
+    found: bytes = stream.gather(least, most) if hasattr(stream, 'gather') else stream.read(least)
+    return found
 
 
 class Body:

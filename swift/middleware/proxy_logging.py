@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from strata import errors, green
+from strata.wsgi.body import gather
 from swift import conf as confs
 from swift import statsd
 from swift.middleware import access_line
@@ -151,11 +152,11 @@ class _Counted:
 
     def gather(self, least: int, most: int) -> bytes:
         """As the stream's."""
-        return self._counted(self._stream.gather, least, most)
+        return self._counted(gather, self._stream, least, most)
 
-    def _counted(self, read: Callable[..., bytes], *size: int) -> bytes:
+    def _counted(self, read: Callable[..., bytes], *said: Any) -> bytes:
         try:
-            data = read(*size)
+            data = read(*said)
         except BaseException:
             self.broken = True
             raise

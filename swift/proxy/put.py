@@ -15,7 +15,7 @@ from typing import Any
 
 from strata import backend
 from strata.backend import Exchange
-from strata.wsgi.body import BodyMalformed, ClientDisconnected
+from strata.wsgi.body import BodyMalformed, ClientDisconnected, gather
 from swift.http.response import HttpError, Response
 from swift.proxy import fanout
 from swift.proxy.call import TEXT, Call, Headers
@@ -87,7 +87,7 @@ def _read(call: Call, size: int, most: int = 0) -> bytes:
     """
     stream = call.req.input
     try:
-        return stream.gather(size, most) if most > size and hasattr(stream, 'gather') else stream.read(size)
+        return gather(stream, size, most) if most > size else stream.read(size)
     except ClientDisconnected:
         raise HttpError(499) from None
     except BodyMalformed as error:

@@ -13,6 +13,7 @@ import pytest
 from lxml import etree
 
 from strata import errors
+from swift.http import listings
 from swift.middleware import (
     access_line,
     acl,
@@ -20,7 +21,6 @@ from swift.middleware import (
     gatekeeper,
     keystoneauth,
     list_endpoints,
-    listing_formats,
     memcached,
     proxy_logging,
     tempauth,
@@ -83,8 +83,8 @@ def test_ossa_2015_016_a_signature_does_not_leak_by_the_log(caplog, query):
 def test_ossa_2013_016_names_do_not_become_markup(name):
     entries = [{'name': name, 'hash': name, 'bytes': 1, 'content_type': name, 'last_modified': name}, {'subdir': name},
                {'name': name, 'count': 1, 'bytes': 1, 'last_modified': name, 'storage_policy': name}]
-    for body, tags in ((listing_formats.account_xml(name, entries), ['container', 'subdir', 'container']),
-                       (listing_formats.container_xml(name, entries), ['object', 'subdir', 'object'])):
+    for body, tags in ((listings.account_xml(name, entries), ['container', 'subdir', 'container']),
+                       (listings.container_xml(name, entries), ['object', 'subdir', 'object'])):
         document = etree.fromstring(body)
         assert document.get('name') == name and [each.tag for each in document] == tags
         assert document[0].findtext('name') == name
