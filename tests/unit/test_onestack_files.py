@@ -333,6 +333,24 @@ class TestHost:
         host.stop_libvirt(cloud)
         assert [argv[0] for argv in said] == ['libvirtd', 'pkill'] and said[-1][-1] == 'libvirtd'
 
+    @pytest.mark.parametrize('driver', ['libvirt', 'fake'])
+    def test_what_another_cloud_needs_is_left_to_it(self, monkeypatch, cloud, said, tmp_path, driver):
+        other = Settings(str(tmp_path / 'other'), driver=driver)
+        for each in (cloud, other):
+            os.makedirs(each.data_dir)
+            each.save()
+        host._note(cloud, libvirtd=True, user=True, kvm=False)
+        parent = subprocess.Popen([sys.executable, '-c', 'input()', '-m', 'launcher.parent', other.data_dir],
+                                  stdin=subprocess.PIPE)
+        try:
+            host.give_back(cloud)
+        finally:
+            parent.communicate(b'\n', timeout=20)
+        if driver == 'libvirt':
+            assert (host.made(other), said) == ({'libvirtd': True, 'user': True}, [])
+        else:
+            assert host.made(other) == {} and [argv[0] for argv in said] == ['pkill', 'userdel']
+
     def test_a_unit_bears_blanks_and_signs_in_paths(self):
         lines = host.unit(Settings('/srv/my 50% "cloud" $x')).splitlines()
         assert [line for line in lines if line.startswith('ExecStart=')][0].endswith(
