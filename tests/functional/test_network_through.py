@@ -60,12 +60,12 @@ def test_a_project_goes_from_nothing_to_a_guest_that_the_world_reaches(cloud):
     network, subnet = cloud.network(cloud.alice)
     router = cloud.make(cloud.alice, 'router', external_gateway_info={'network_id': public['id']})
     cloud.ask(cloud.alice, 'PUT', f"/routers/{router['id']}/add_router_interface", {'subnet_id': subnet['id']})
-    port, guest = boot(cloud, cloud.alice, network, '10.0.0.9', 'server')
+    port, guest = boot(cloud, cloud.alice, network, '10.0.0.200', 'server')
     floating = cloud.make(cloud.alice, 'floatingip', floating_network_id=public['id'], port_id=port['id'])
     cloud.bus.drain()
 
     lease = guest.dhcp()
-    assert lease['ip'] == '10.0.0.9' and lease['router'] == '10.0.0.1'
+    assert lease['ip'] == '10.0.0.200' and lease['router'] == '10.0.0.1'
     guest.configure(gateway='10.0.0.1')
     assert guest.pings('172.31.240.1'), 'no way out'
     outside = floating['floating_ip_address']
@@ -84,15 +84,15 @@ def test_a_project_goes_from_nothing_to_a_guest_that_the_world_reaches(cloud):
 def test_two_projects_with_the_same_range_do_not_meet_and_share_a_metadata_address(cloud):
     mine, _ = cloud.network(cloud.alice)
     other, _ = cloud.network(cloud.bob)
-    _, guest = boot(cloud, cloud.alice, mine, '10.0.0.9', 'a')
-    _, stranger = boot(cloud, cloud.bob, other, '10.0.0.10', 'b')
-    _, friend = boot(cloud, cloud.alice, mine, '10.0.0.10', 'c')
+    _, guest = boot(cloud, cloud.alice, mine, '10.0.0.200', 'a')
+    _, stranger = boot(cloud, cloud.bob, other, '10.0.0.201', 'b')
+    _, friend = boot(cloud, cloud.alice, mine, '10.0.0.201', 'c')
     for each in (guest, stranger, friend):
         each.configure()
-    assert guest.pings('10.0.0.10')
-    assert friend.pings('10.0.0.9')
-    assert stranger.misses('10.0.0.9')
-    for each, network, address in ((guest, mine, '10.0.0.9'), (stranger, other, '10.0.0.10')):
+    assert guest.pings('10.0.0.201')
+    assert friend.pings('10.0.0.200')
+    assert stranger.misses('10.0.0.200')
+    for each, network, address in ((guest, mine, '10.0.0.200'), (stranger, other, '10.0.0.201')):
         [via] = [word for word in each.dhcp()['routes'].split() if word.startswith('10.0.0.')][:1]
         each.run('ip', 'route', 'replace', '169.254.169.254', 'via', via)
         assert each.run(sys.executable, '-c', FETCH).strip() == f"{network['id']} {address}"
