@@ -85,8 +85,8 @@ LIBVIRT = [
 
 SCHEDULER = [
     cfg.ListOpt('enabled_filters', default=['ComputeFilter', 'AvailabilityZoneFilter', 'RequestedHostFilter',
-                                            'RetryFilter', 'ImagePropertiesFilter', 'RamFilter', 'CoreFilter',
-                                            'DiskFilter'],
+                                            'SameHostFilter', 'DifferentHostFilter', 'RetryFilter',
+                                            'ImagePropertiesFilter', 'RamFilter', 'CoreFilter', 'DiskFilter'],
                 help='Which filters judge a host, in this order.'),
     cfg.FloatOpt('ram_weight_multiplier', default=1.0, help='Positive: spread by free memory; negative: stack.'),
     cfg.FloatOpt('cpu_weight_multiplier', default=1.0, help='The same by free CPUs.'),

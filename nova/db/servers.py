@@ -115,6 +115,13 @@ def on_host(tx: Session, host: str) -> Sequence[Server]:
     return tx.scalars(sa.select(Server).where(Server.host == host, Server.deleted.is_(False))).all()
 
 
+def hosts_of(tx: Session, project_id: str, ids: Sequence[str]) -> frozenset[str]:
+    """Where those of some servers live that are a project's, in one query."""
+    return frozenset(tx.scalars(sa.select(Server.host).distinct().where(
+        Server.project_id == project_id, Server.id.in_(sorted(set(ids))), Server.host.is_not(None),
+        Server.deleted.is_(False))))
+
+
 def swap(tx: Session, server: Server, *, expect: dict[str, Any], **values: Any) -> None:
     """Write ``values`` if the server is still as we ``expect`` it, or raise ``errors.Busy``.
 

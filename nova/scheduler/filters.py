@@ -39,6 +39,18 @@ def is_requested(host: HostState, spec: Spec) -> str | None:
     return 'not the requested host' if wrong else None
 
 
+@filter('SameHostFilter')
+def is_shared(host: HostState, spec: Spec) -> str | None:
+    """Beside one of the project's servers that the hint ``same_host`` names."""
+    return None if spec.beside is None or host.host in spec.beside else 'without the servers to be beside'
+
+
+@filter('DifferentHostFilter')
+def is_apart(host: HostState, spec: Spec) -> str | None:
+    """Not beside one of the project's servers that the hint ``different_host`` names."""
+    return 'with servers to be apart from' if host.host in spec.apart else None
+
+
 @filter('RetryFilter')
 def is_fresh(host: HostState, spec: Spec) -> str | None:
     """A host that failed to build the server is not asked again."""

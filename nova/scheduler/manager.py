@@ -83,7 +83,7 @@ class SchedulerManager:
     def _choose(self, lease: Lease, tried: list[str]) -> tuple[Spec, HostState]:
         with self.db.reading() as tx:
             server = servers.get(tx, background('nova-scheduler'), lease.entry.resource_id)
-            wanted, every = spec(self.wiring, server, tried), snapshot(self.wiring, tx)
+            wanted, every = spec(self.wiring, tx, server, tried), snapshot(self.wiring, tx)
         settings = self.wiring.conf
         fit, objections = filters.passing(every, wanted, settings.filter_scheduler.enabled_filters)
         if not fit:

@@ -53,7 +53,14 @@ FILES = {'type': 'array', 'items': {
     'type': 'object', 'additionalProperties': False, 'required': ['path', 'contents'],
     'properties': {'path': {'type': 'string', 'minLength': 1},
                    'contents': {'type': 'string', 'format': 'base64'}}}}
-HINTS = {'type': 'object'}
+_SERVERS = {'anyOf': [UUID, {'type': 'array', 'items': UUID, 'maxItems': 64}]}
+_WORD = {'type': 'string', 'minLength': 1, 'maxLength': 255}
+#: of the published ones the filters know ``same_host`` and ``different_host``; free ones may stand beside them
+HINTS = {'type': 'object', 'maxProperties': 64, 'properties': {
+    'same_host': _SERVERS, 'different_host': _SERVERS, 'query': {'type': ['string', 'object']},
+    'target_cell': _WORD, 'different_cell': {'anyOf': [_WORD, {'type': 'array', 'items': _WORD, 'maxItems': 64}]},
+    'build_near_host_ip': {'type': 'string', 'format': 'ip'},
+    'cidr': {'type': 'string', 'pattern': r'^/[0-9a-f.:]+$', 'maxLength': 64}}}
 CREATE = Body('server', {
     'name': NAME,
     'imageRef': {'type': 'string', 'maxLength': 255,
