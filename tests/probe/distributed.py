@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from strata.db import Database
-from strata.testing import wait
+from strata.testing import ports, wait
 from tests.probe.embedded import (
     PORTS,
     ROOT,
@@ -26,7 +26,6 @@ from tests.probe.embedded import (
     Settings,
     answers,
     provision,
-    row_of_ports,
     tails,
     tune,
 )
@@ -50,7 +49,7 @@ class Distributed:
     def __init__(self, folder: Path, rabbit_url: str, databases: dict[str, str]) -> None:
         self.folder = folder
         words = {account: secrets.token_hex(8) for account in SECRETS}
-        self.settings = Settings(str(folder), row_of_ports(len(PORTS)), 'fake', False, words)
+        self.settings = Settings(str(folder), ports.free_row(len(PORTS)), 'fake', False, words)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.db = Database(databases['nova'])
         (folder / 'log').mkdir(parents=True)

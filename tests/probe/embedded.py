@@ -10,7 +10,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -31,7 +30,7 @@ from nova.db import hosts, quotas
 from nova.db.operations import Operation
 from nova.db.ports import Address, Port
 from strata.db import Database
-from strata.testing import kill, wait
+from strata.testing import kill, ports, wait
 
 __all__ = ['Embedded', 'Refused']
 
@@ -39,16 +38,6 @@ __all__ = ['Embedded', 'Refused']
 TUNED = {('DEFAULT', 'report_interval'): 600, ('DEFAULT', 'service_down_time'): 3600,
          ('DEFAULT', 'sweep_interval'): 1, ('DEFAULT', 'lease_time'): 3, ('DEFAULT', 'operation_attempts'): 5,
          ('compute', 'shutdown_timeout'): 1}
-
-
-def row_of_ports(count: int) -> int:
-    """The first of ``count`` ports in a row that nobody listens on."""
-    while True:
-        base = secrets.randbelow(20000) + 20000
-        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-            for port in range(base, base + count):
-                stack.enter_context(socket.socket()).bind(('127.0.0.1', port))
-            return base
 
 
 def tails(logs: Iterable[Path], lines: int = 40) -> str:
@@ -77,7 +66,7 @@ class Embedded:
 
     def __init__(self, folder: Path, tuned: dict[tuple[str, str], object] = TUNED) -> None:
         words = {account: secrets.token_hex(8) for account in SECRETS}
-        self.settings = Settings(str(folder), row_of_ports(len(PORTS)), 'fake', False, words)
+        self.settings = Settings(str(folder), ports.free_row(len(PORTS)), 'fake', False, words)
         configs.lay_out(self.settings)
         tune(self.settings.path('etc', 'nova.conf'), tuned)
         self.armed = self.settings.path('armed')

@@ -2,31 +2,16 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 
 import pytest
 
+from strata.testing import ports
+
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 pytestmark = [pytest.mark.probe, pytest.mark.timeout(300)]
-
-
-def free_row():
-    """The first of as many free ports in a row as a cloud takes."""
-    for base in range(23000, 60000, 10):
-        socks = [socket.socket() for _ in range(10)]
-        try:
-            for n, sock in enumerate(socks):
-                sock.bind(('127.0.0.1', base + n))
-            return base
-        except OSError:
-            continue
-        finally:
-            for sock in socks:
-                sock.close()
-    raise AssertionError('no ports')
 
 
 @pytest.fixture(scope='module')
@@ -41,7 +26,7 @@ def cloud(tmp_path_factory):
                               capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
     try:
-        onestack('up', '--driver', 'fake', '--no-server', '--port-base', str(free_row()))
+        onestack('up', '--driver', 'fake', '--no-server', '--port-base', str(ports.free_row(10)))
         yield data
     finally:
         onestack('reset', '--yes')
