@@ -8,12 +8,19 @@ import gc
 
 import pytest
 import pytest_timeout
+from hypothesis import HealthCheck, settings
 
 from strata import context as contexts
 
 # its check for the main thread must not meet a green one, else it could not interrupt a hang
 pytest_timeout.threading = green.threads
 green.strict(True)
+
+# the same examples in every run, however long they take; tools/test full draws others: --hypothesis-profile=anew
+settings.register_profile('same', derandomize=True, deadline=None, database=None,
+                          suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile('anew', settings.get_profile('same'), derandomize=False, print_blob=True)
+settings.load_profile('same')
 
 pytest_plugins = ['strata.testing.servers', 'strata.testing.databases']
 

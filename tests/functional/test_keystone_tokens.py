@@ -4,7 +4,7 @@ import contextlib
 import datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from keystone.db import users
@@ -380,7 +380,6 @@ moments = st.datetimes(min_value=datetime.datetime(1990, 1, 1), max_value=dateti
 audits = st.binary(min_size=16, max_size=16).map(payloads._text)
 
 
-@settings(deadline=None)
 @given(payload=st.builds(
     payloads.Payload, user_id=ids, issued_at=moments, expires_at=moments, scope_id=ids,
     application_credential_id=ids, kind=st.sampled_from(payloads._KINDS),
@@ -391,7 +390,6 @@ def test_every_payload_survives_being_packed(payload):
     assert payloads.unpack(payloads.pack(payload)) == payload
 
 
-@settings(deadline=None)
 @given(data=st.binary(max_size=200))
 def test_bytes_that_are_no_payload_are_refused(data):
     with contextlib.suppress(errors.Invalid):

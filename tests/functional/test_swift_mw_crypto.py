@@ -77,7 +77,7 @@ def test_the_same_twice_does_not_look_the_same(cloud):
     assert cloud.kept.body != first and cloud.ask('GET').body == TEXT
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(some.integers(0, 44), some.integers(0, 44))
 def test_every_range_is_readable(start, stop):
     cloud = Cloud()

@@ -205,7 +205,7 @@ def test_what_it_can_do_is_told(cloud):
                                               'deprecated_digests': ['sha1']}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(some.lists(some.lists(some.sampled_from([b'\r\n', b'--', b'----x', b'a', b'\r', b'-', b'\n']), max_size=12),
                   min_size=1, max_size=4), some.integers(1, 40), some.integers(1, 40))
 def test_parts_come_out_as_they_went_in_however_they_are_cut(pieces, dribble, size):

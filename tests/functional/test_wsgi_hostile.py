@@ -410,7 +410,7 @@ def test_a_client_that_leaves_mid_answer_ends_the_application():
 
 # -- anything at all
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(data=st.lists(st.one_of(st.binary(max_size=20), st.sampled_from([
     b'GET / HTTP/1.1\r\n', b'POST /x HTTP/1.1\r\n', b'Host: t\r\n', b'\r\n', b'Content-Length: 5\r\n', b'\n',
     b' ', b'Transfer-Encoding: chunked\r\n', b'\r\n\r\n', b'5\r\nabcde\r\n', b'0\r\n\r\n',

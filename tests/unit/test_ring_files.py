@@ -175,7 +175,7 @@ def test_a_changed_section_is_noticed(tmp_path):
         files.read_ring(str(tmp_path / 'object.ring.gz'))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.data())
 def test_a_ring_survives_both_formats(tmp_path_factory, data):
     power = data.draw(st.integers(0, 6))

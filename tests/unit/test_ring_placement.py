@@ -5,7 +5,7 @@ import time
 from collections import Counter
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from swift.ring.builder import HOUR, RingBuilder
@@ -13,7 +13,7 @@ from swift.ring.errors import DeviceError, RingError
 from swift.ring.plan import Tree, tier_of
 
 #: rings are small here: what is promised does not depend on their size
-RINGS = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+RINGS = settings(max_examples=25)
 
 
 class Clock:

@@ -90,13 +90,13 @@ def possible(items):
     return not any(data <= when < meta for data, _, meta in times for when in dead)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(items=st.lists(rows(), min_size=1, max_size=4).filter(possible))
 def test_rows_of_one_object_merge_to_the_same_in_every_order(items):
     assert len({str(sorted(fold(order).items())) for order in itertools.permutations(items)}) == 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(items=st.lists(rows(), min_size=1, max_size=6).filter(possible), cut=st.integers(0, 6))
 def test_a_database_keeps_what_the_rows_come_to_however_they_arrive(tmp_path_factory, items, cut):
     connections = Connections()

@@ -37,7 +37,7 @@ def manifests(objects):
 ranges = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)).map(sorted), min_size=1, max_size=3)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_a_range_of_a_large_object_is_a_slice_of_it(data):
     store = Store()
@@ -56,7 +56,7 @@ def test_a_range_of_a_large_object_is_a_slice_of_it(data):
         check(store, app, f'/v1/a/c/slo{level}', whole, data.draw(ranges))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.binary(max_size=9), min_size=1, max_size=6), ranges)
 def test_a_range_of_a_prefix_is_a_slice_of_it(parts, wanted):
     store = Store()

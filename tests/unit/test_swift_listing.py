@@ -61,13 +61,13 @@ def read(connection, page):
         connection, 'SELECT name, deleted FROM thing', 'deleted = ?', (0,), page)]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(names=st.sets(NAMES, max_size=40), page=PAGES)
 def test_a_page_is_what_reading_all_names_gives(names, page):
     assert read(table(names), page) == naive(names, page)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(names=st.sets(NAMES, max_size=40), page=PAGES.filter(lambda page: page.limit and page.path is None))
 def test_pages_follow_each_other_without_gap_or_repetition(names, page):
     connection = table(names)
