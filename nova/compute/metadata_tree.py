@@ -169,7 +169,7 @@ def _network(address: Mapping[str, Any]) -> dict[str, Any]:
     if address['dhcp'] and address['version'] == 4:
         return {'type': 'ipv4_dhcp'}
     if address['dhcp']:
-        return {'type': 'ipv6_dhcp'}
+        return {'type': f'ipv6_{address["mode"] or "dhcp"}'}
     own = ipaddress.ip_network(address['cidr'])
     default = '0.0.0.0/0' if address['version'] == 4 else '::/0'
     routes = [{'destination': default, 'nexthop': address['gateway']}] if address['gateway'] else []

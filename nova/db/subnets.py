@@ -88,8 +88,8 @@ def shown_by_servers(tx: Session, ids: Collection[str]) -> Sequence[Any]:
 def _shown_by_servers() -> sa.Select[Any]:
     subnet, network = Subnet.__table__.c, Network.__table__.c
     return (sa.select(subnet.id, subnet.network_id, subnet.ip_version, subnet.cidr, subnet.gateway_ip,
-                      subnet.dns_nameservers, subnet.host_routes, subnet.enable_dhcp, network.mtu,
-                      network.name.label('network'))
+                      subnet.dns_nameservers, subnet.host_routes, subnet.enable_dhcp,
+                      subnet.ipv6_address_mode, network.mtu, network.name.label('network'))
             .join_from(Subnet.__table__, Network.__table__, network.id == subnet.network_id)
             .where(subnet.id.in_(sa.bindparam('ids', expanding=True))))
 

@@ -290,7 +290,7 @@ def _shared(subnet: Any) -> dict[str, Any]:
     return {'network': subnet.network, 'network_id': subnet.network_id, 'version': subnet.ip_version,
             'type': 'fixed', 'subnet_id': subnet.id, 'cidr': subnet.cidr, 'gateway': subnet.gateway_ip,
             'dns': list(subnet.dns_nameservers or []), 'routes': list(subnet.host_routes or []),
-            'dhcp': subnet.enable_dhcp, 'mtu': subnet.mtu}
+            'dhcp': subnet.enable_dhcp, 'mode': subnet.ipv6_address_mode, 'mtu': subnet.mtu}
 
 
 def at_address(tx: Session, network_id: str, address: str) -> str | None:

@@ -97,6 +97,17 @@ def test_an_address_that_nobody_hands_out_is_told_in_full():
     assert data['services'] == [{'type': 'dns', 'address': '192.0.2.53'}] and len(data['links']) == 1
 
 
+@pytest.mark.parametrize('mode, told', [
+    ('slaac', 'ipv6_slaac'), ('dhcpv6-stateless', 'ipv6_dhcpv6-stateless'),
+    ('dhcpv6-stateful', 'ipv6_dhcpv6-stateful'), (None, 'ipv6_dhcp')])
+def test_how_an_ipv6_address_is_had_is_told(mode, told):
+    data = metadata_tree.network_data([{
+        'type': 'fixed', 'port_id': 'p', 'device': 'tap1', 'mtu': 1450, 'mac': 'fa:16:3e:00:00:01',
+        'network_id': 'n', 'dhcp': True, 'mode': mode, 'address': 'fd00::5', 'version': 6, 'cidr': 'fd00::/64',
+        'gateway': 'fd00::1', 'routes': [], 'dns': []}])
+    assert data['networks'] == [{'id': 'network0', 'link': 'tap1', 'network_id': 'n', 'type': told}]
+
+
 def test_user_data_comes_byte_for_byte(guest):
     for path in ('/openstack/latest/user_data', '/latest/user-data', '/2009-04-04/user-data'):
         assert guest.ask(path).body == USER_DATA
