@@ -140,6 +140,10 @@ class Sandbox:
             process.wait()
         self._processes.clear()
         self.driver.reset()
+        self.forget_guests()
+
+    def forget_guests(self):
+        """Let the guests go."""
         for guest in self._guests:
             self.run('ip', 'netns', 'del', guest.name)
         self._guests.clear()

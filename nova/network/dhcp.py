@@ -9,7 +9,7 @@ from nova.db import networks, ports, subnets
 from nova.db.ports import DHCP, Port
 from nova.db.subnets import Subnet
 from nova.network import addresses, faults, ipam, plugs
-from nova.network.drivers.state import NetworkState
+from nova.network.drivers.state import DHCPV6, NetworkState
 from nova.network.plugs import SERVICE
 from nova.wiring import Wiring
 from strata.context import Context
@@ -35,13 +35,13 @@ def wanted(tx: Session, host: str, network_id: str) -> list[Subnet]:
     if guests is None:
         return []
     return [subnet for subnet in subnets.of_networks(tx, [network_id])[network_id]
-            if subnet.ip_version == 4 and subnet.enable_dhcp]
+            if subnet.enable_dhcp and (subnet.ip_version == 4 or subnet.ipv6_address_mode in DHCPV6)]
 
 
 def is_settled(state: NetworkState) -> bool:
     """Whether the DHCP port is as ``settle`` would leave it."""
     guests = any(port.tap for port in state.ports)
-    served = {subnet.id for subnet in state.subnets if guests and subnet.enable_dhcp and ':' not in subnet.cidr}
+    served = {subnet.id for subnet in state.subnets if guests and subnet.asks_dhcp}
     held = {subnet.id for subnet in state.subnets if subnet.dhcp_address}
     return held == served and (state.dhcp_mac is None) is not bool(served)
 

@@ -1,8 +1,8 @@
 """The privileged helper: a small process that makes this host's networks, and nothing else.
 
 It is not monkey-patched, knows no database and no bus, and obeys the verbs of ``host.Host`` one at a
-time over a Unix socket.  It keeps nothing in memory that it cannot find again on the host, so it may be
-killed at any moment; what it made goes on working without it.
+time over a Unix socket.  It keeps nothing in memory that it cannot find again on the host or is not told again,
+so it may be killed at any moment; what it made goes on working without it (see ``host.advertisements``).
 """
 
 import fcntl

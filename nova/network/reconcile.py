@@ -253,10 +253,9 @@ class Reconciler:
 
         With the last server goes the address, and what it was in: a socket kept would hear nobody.
         """
-        served = any(subnet.dhcp_address and subnet.enable_dhcp for subnet in state.subnets)
-        if not served:
+        if not state.has_metadata:
             self._forget_sockets({state.id})
-        if self.metadata is None or not served or state.id in self._listening:
+        if self.metadata is None or not state.has_metadata or state.id in self._listening:
             return
         self.metadata.listen(self.driver.metadata_socket(state.id), key=state.id)
         self._listening.add(state.id)

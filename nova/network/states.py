@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from nova.db import floating_ips, network_hosts, networks, ports, routers, security_groups, subnets
 from nova.db.networks import Network
-from nova.db.ports import DHCP, FLOATING, Port, Wire
+from nova.db.ports import DHCP, FLOATING, INTERFACE, Port, Wire
 from nova.db.routers import Router
 from nova.db.security_groups import SecurityGroupRule
 from nova.db.subnets import Subnet
@@ -178,4 +178,8 @@ def _foot(port: Port, ranges: Mapping[str, Subnet], mtu: int) -> words.RouterInt
     return words.RouterInterface(
         port_id=port.id, network_id=port.network_id, mac_address=port.mac_address, mtu=mtu,
         addresses=tuple(f"{address.ip_address}/{ranges[address.subnet_id].cidr.partition('/')[2]}"
-                        for address in port.addresses))
+                        for address in port.addresses),
+        advertised=tuple(words.Advertised(cidr=subnet.cidr, mode=subnet.ipv6_ra_mode,
+                                          dns_nameservers=tuple(subnet.dns_nameservers or ()))
+                         for subnet in (ranges[address.subnet_id] for address in port.addresses)
+                         if subnet.ipv6_ra_mode and port.device_owner == INTERFACE))

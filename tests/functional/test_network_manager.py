@@ -7,6 +7,7 @@ import pytest
 from nova.db.ports import Port
 from nova.network import ports, rpc
 from nova.network.drivers.fake import FakeDriver
+from nova.network.drivers.state import Advertised
 from nova.network.manager import NetworkManager
 from nova.network.rpc import Network
 from strata import errors
@@ -95,6 +96,46 @@ def test_a_network_nobody_uses_leaves_the_host_with_its_dhcp_port(cloud):
     assert cloud.ask(cloud.alice, 'GET', '/ports')['ports'] == []
     cloud.ask(cloud.alice, 'DELETE', f"/networks/{network['id']}", status=204)
     assert cloud.ask(cloud.alice, 'GET', '/quotas/alice/details.json')['quota']['port']['used'] == 0
+
+
+@pytest.mark.parametrize('mode, serves', [('slaac', False), ('dhcpv6-stateless', True), ('dhcpv6-stateful', True)])
+def test_a_router_advertises_ipv6_subnets_and_the_dhcp_server_serves_those_that_ask_it(cloud, mode, serves):
+    network, _ = cloud.network(cloud.alice)
+    six = cloud.make(cloud.alice, 'subnet', network_id=network['id'], ip_version=6, cidr='2001:db8::/64',
+                     ipv6_ra_mode=mode, ipv6_address_mode=mode, dns_nameservers=['2001:db8::53'])
+    boot(cloud, network)
+    router = cloud.make(cloud.alice, 'router')
+    cloud.ask(cloud.alice, 'PUT', f"/routers/{router['id']}/add_router_interface", {'subnet_id': six['id']})
+    cloud.bus.drain()
+    [foot] = cloud.driver.router(router['id']).interfaces
+    assert foot.addresses == ('2001:db8::1/64',)
+    assert foot.advertised == (Advertised(cidr='2001:db8::/64', mode=mode, dns_nameservers=('2001:db8::53',)),)
+    [dhcp] = cloud.ask(cloud.alice, 'GET',
+                       f"/ports?network_id={network['id']}&device_owner=network:dhcp")['ports']
+    held = {each['subnet_id']: each['ip_address'] for each in dhcp['fixed_ips']}
+    assert (six['id'] in held) is serves
+    [state] = [each for each in cloud.driver.network(network['id']).subnets if each.id == six['id']]
+    assert state.dhcp_address == held.get(six['id'])
+
+
+@pytest.mark.parametrize('modes', [{}, {'ipv6_address_mode': 'slaac'}])
+def test_a_router_does_not_advertise_what_it_is_not_told_to(cloud, modes):
+    network, _ = cloud.network(cloud.alice, None)
+    six = cloud.make(cloud.alice, 'subnet', network_id=network['id'], ip_version=6, cidr='2001:db8::/64', **modes)
+    router = cloud.make(cloud.alice, 'router')
+    cloud.ask(cloud.alice, 'PUT', f"/routers/{router['id']}/add_router_interface", {'subnet_id': six['id']})
+    cloud.bus.drain()
+    [foot] = cloud.driver.router(router['id']).interfaces
+    assert foot.addresses == ('2001:db8::1/64',) and foot.advertised == ()
+
+
+def test_a_network_of_ipv6_alone_has_no_metadata_address(cloud):
+    network, _ = cloud.network(cloud.alice, None)
+    cloud.make(cloud.alice, 'subnet', network_id=network['id'], ip_version=6, cidr='2001:db8::/64',
+               ipv6_address_mode='dhcpv6-stateful')
+    made, _ = boot(cloud, network)
+    [port] = cloud.ask(cloud.alice, 'GET', f'/ports?device_id={made.id}')['ports']
+    assert port['status'] == 'ACTIVE' and cloud.sockets.open == {}
 
 
 def story(cloud):

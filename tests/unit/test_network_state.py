@@ -2,8 +2,11 @@
 
 import json
 
+import pytest
+
 from nova.network.drivers import state as states
 from nova.network.host import schema
+from strata import errors
 from strata.clock import new_uuid
 
 
@@ -37,3 +40,20 @@ def test_ten_times_the_ports_are_ten_times_the_message():
 def test_ports_with_equal_rules_share_them():
     checked = schema.network(wire(a_network(5)))
     assert len({id(port.security_rules) for port in checked.ports}) == 1
+
+
+def test_a_router_survives_the_trip_too():
+    foot = states.RouterInterface(
+        port_id=new_uuid(), network_id=new_uuid(), mac_address='fa:16:3e:00:00:01', addresses=('fd00::1/64',),
+        advertised=(states.Advertised(cidr='fd00::/64', mode='slaac', dns_nameservers=('fd00::53',)),))
+    router = states.RouterState(id=new_uuid(), interfaces=(foot,))
+    assert schema.router(wire(router)) == router
+
+
+@pytest.mark.parametrize('wrong', [{'cidr': '10.0.0.0/24'}, {'mode': 'static'}, {'mode': None}])
+def test_what_cannot_be_advertised_is_refused(wrong):
+    foot = states.RouterInterface(
+        port_id=new_uuid(), network_id=new_uuid(), mac_address='fa:16:3e:00:00:01',
+        advertised=(states.Advertised(**{'cidr': 'fd00::/64', 'mode': 'slaac', **wrong}),))
+    with pytest.raises(errors.Invalid, match=f'router.interfaces.0..advertised.0..{next(iter(wrong))}'):
+        schema.router(wire(states.RouterState(id=new_uuid(), interfaces=(foot,))))

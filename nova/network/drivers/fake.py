@@ -102,9 +102,8 @@ class FakeDriver(Driver):
     def metadata_socket(self, network_id: str) -> socket.socket:
         """A listening socket on a free port of the loopback interface."""
         self._begin('metadata_socket', network_id)
-        state = self._store.get('networks', schema.identifier('id', network_id))
-        if not state or not any(subnet['enable_dhcp'] and subnet['dhcp_address'] and ':' not in subnet['cidr']
-                                for subnet in state['subnets']):
+        state = self.network(schema.identifier('id', network_id))
+        if not state or not state.has_metadata:
             raise errors.NotFound(kind='Network with a metadata address', id=network_id)
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

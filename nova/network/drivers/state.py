@@ -2,7 +2,7 @@
 
     NetworkState ── subnets ── SubnetState ── host_routes ── Route
         └── ports ── PortState ── fixed_ips, security_rules, allowed_address_pairs, dhcp_options
-    RouterState ── interfaces, gateway ── RouterInterface
+    RouterState ── interfaces, gateway ── RouterInterface ── advertised ── Advertised
         └── floating_ips ── FloatingIp, routes ── Route
 
 Everything is immutable and survives a trip through JSON (``to_dict`` here, strictly checked on its
@@ -18,6 +18,9 @@ from typing import Any
 LONGEST_NAME = 15
 
 METADATA_ADDRESS = '169.254.169.254'
+
+#: the modes of IPv6 subnets in which guests ask a DHCP server: for addresses, or for all but addresses
+DHCPV6 = ('dhcpv6-stateful', 'dhcpv6-stateless')
 
 #: how hosts may be called, as a regular expression
 HOST = '^[A-Za-z0-9_.:-]{1,255}$'
@@ -63,8 +66,13 @@ class SubnetState:
     dhcp_address: str | None = None
     dns_nameservers: tuple[str, ...] = ()
     host_routes: tuple[Route, ...] = ()
-    ipv6_ra_mode: str | None = None             # slaac, dhcpv6-stateful, dhcpv6-stateless
+    ipv6_ra_mode: str | None = None             # slaac, dhcpv6-stateful, dhcpv6-stateless; routers act on it
     ipv6_address_mode: str | None = None
+
+    @property
+    def asks_dhcp(self) -> bool:
+        """Whether its guests get addresses, or what goes with them, by DHCP."""
+        return self.enable_dhcp and (':' not in self.cidr or self.ipv6_address_mode in DHCPV6)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +170,20 @@ class NetworkState:
     subnets: tuple[SubnetState, ...] = ()
     ports: tuple[PortState, ...] = ()
 
+    @property
+    def has_metadata(self) -> bool:
+        """Whether the metadata address is there: beside a DHCP server's of IPv4."""
+        return any(subnet.asks_dhcp and subnet.dhcp_address and ':' not in subnet.cidr for subnet in self.subnets)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Advertised:
+    """An IPv6 subnet that a router advertises, in one of the modes of ``ipv6_ra_mode``."""
+
+    cidr: str
+    mode: str
+    dns_nameservers: tuple[str, ...] = ()
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RouterInterface:
@@ -172,6 +194,7 @@ class RouterInterface:
     mac_address: str
     addresses: tuple[str, ...] = ()
     mtu: int = 1500
+    advertised: tuple[Advertised, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,14 +31,11 @@ from strata import errors
 
 LEASE_SECONDS = 86400
 
-_DHCPV6 = ('dhcpv6-stateful', 'dhcpv6-stateless')
-
 
 def serves(network: NetworkState) -> list[SubnetState]:
     """The subnets of a network whose addresses we hand out."""
     return [subnet for subnet in network.subnets
-            if subnet.enable_dhcp and subnet.dhcp_address
-            and (':' not in subnet.cidr or subnet.ipv6_address_mode in _DHCPV6)]
+            if subnet.asks_dhcp and subnet.dhcp_address]
 
 
 def _tag(subnet: SubnetState) -> str:

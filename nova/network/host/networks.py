@@ -71,7 +71,7 @@ class Networks:
         recorded = set(before.get('ports', ()))
         intent = {'ports': sorted(recorded | {port.id for port in local}),
                   'physical': sorted(set(before.get('physical', ())) | set(_physical(state))),
-                  'metadata': _has_metadata(state)}
+                  'metadata': state.has_metadata}
         self._record.intend(KIND, state.id, intent)
         with netlinks.opened() as host:
             self._apply(host, state, local, intent)
@@ -165,13 +165,13 @@ class Networks:
         home = self._record.home(KIND, state.id)
         server = self._servers.setdefault(state.id, dnsmasq.Dnsmasq(home))
         addresses = [f'{subnet.dhcp_address}/{ipaddress.ip_network(subnet.cidr).prefixlen}'
-                     for subnet in state.subnets if subnet.enable_dhcp and subnet.dhcp_address]
+                     for subnet in state.subnets if subnet.asks_dhcp and subnet.dhcp_address]
         if not addresses:
             server.stop()
             host.remove(names['outer'])
             namespaces.remove(names['namespace'])
             return
-        if _has_metadata(state):
+        if state.has_metadata:
             addresses.append(METADATA_ADDRESS + '/32')
         if namespaces.create(names['namespace']):
             with namespaces.entered(names['namespace']):
@@ -239,11 +239,6 @@ class Networks:
 
 def _physical(state: NetworkState) -> list[str]:
     return [state.physical_interface] if state.kind == 'flat' and state.physical_interface else []
-
-
-def _has_metadata(state: NetworkState) -> bool:
-    return any(subnet.enable_dhcp and subnet.dhcp_address and ':' not in subnet.cidr
-               for subnet in state.subnets)
 
 
 def _release(host: Links, name: str, bridge: Link) -> None:

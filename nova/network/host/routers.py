@@ -9,13 +9,14 @@ translation happens before the router would take a packet for its own.
 """
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nova.network.drivers import state as states
 from nova.network.drivers.state import FloatingIp, RouterInterface, RouterState
 from nova.network.host import conntrack, namespaces, nftables, sockets
 from nova.network.host import links as netlinks
+from nova.network.host.advertisements import Advertiser
 from nova.network.host.links import Link, Links
 from nova.network.host.nftables import ACCEPT, DROP, Command, add, ct, either, field, match, meta
 from nova.network.host.record import Record, ensure_sysctls
@@ -60,6 +61,7 @@ class Routers:
         self._record = record
         #: what was last written into a namespace: its inode, the generation after, the commands
         self._translated: dict[str, tuple[int, int, list[Command]]] = {}
+        self._advertiser = Advertiser()
 
     def apply(self, state: RouterState) -> None:
         """Make the host carry the router as the state says."""
@@ -67,17 +69,18 @@ class Routers:
             raise errors.Conflict('Router {id} begins like router {other}, which is on this host.',
                                   id=state.id, other=clash[0])
         feet = [*state.interfaces, *([state.gateway] if state.gateway else [])]
-        before = set(self._record.intent(KIND, state.id).get('ports', ()))
-        wanted = {foot.port_id for foot in feet}
-        self._record.intend(KIND, state.id, {'ports': sorted(before | wanted)})
+        before, wanted = self._record.intent(KIND, state.id), _intent(state)
+        both = {key: sorted({*before.get(key, ()), *ports}) for key, ports in wanted.items()}
+        self._record.intend(KIND, state.id, both)
         with netlinks.opened() as host:
-            for id in before - wanted:
-                host.remove(outer_name(id))
             if state.admin_state_up:
+                self._hush(state.id, set(both['advertising']) - set(wanted['advertising']))
+                for id in set(both['ports']) - set(wanted['ports']):
+                    host.remove(outer_name(id))
                 self._apply(host, state, feet)
             else:
-                self._take_down(host, state.id, wanted)
-        self._record.intend(KIND, state.id, {'ports': sorted(wanted)})
+                self._take_down(host, state.id, both)
+        self._record.intend(KIND, state.id, wanted)
 
     def _apply(self, host: Links, state: RouterState, feet: list[RouterInterface]) -> None:
         namespace = states.router_namespace(state.id)
@@ -101,6 +104,9 @@ class Routers:
             inside.ensure_routes(self._routes(state, feet, inner))
         for interface, mac, added in fresh:
             sockets.announce(namespace, interface, mac, added)
+        for foot in state.interfaces:
+            if foot.advertised:
+                self._advertiser.ensure(namespace, inner[foot.port_id], foot)
 
     def _address(self, inside: Links, state: RouterState, foot: RouterInterface,
                  fresh: list[tuple[str, str, list[str]]]) -> Link:
@@ -125,7 +131,10 @@ class Routers:
                        for hop in state.gateway_nexthops]
         found: dict[str, tuple[str, int]] = {}
         for destination, hop in wanted:
-            behind = next((index for network, index in reach if ipaddress.ip_address(hop) in network), None)
+            address = ipaddress.ip_address(hop)
+            behind = next((index for network, index in reach if address in network), None)
+            if address.is_link_local and state.gateway and destination == '::/0':
+                behind = inner[state.gateway.port_id].index
             if behind is not None:
                 found.setdefault(destination, (hop, behind))
         return found
@@ -148,14 +157,33 @@ class Routers:
         if not self._record.knows(KIND, id):
             return
         with netlinks.opened() as host:
-            self._take_down(host, id, self._record.intent(KIND, id).get('ports', ()))
+            self._take_down(host, id, self._record.intent(KIND, id))
         self._record.forget(KIND, id)
 
-    def _take_down(self, host: Links, id: str, ports: Iterable[str]) -> None:
-        for port in ports:
+    def _take_down(self, host: Links, id: str, intent: Mapping[str, Iterable[str]]) -> None:
+        self._hush(id, intent.get('advertising', ()))
+        for port in intent.get('ports', ()):
             host.remove(outer_name(port))
         namespaces.remove(states.router_namespace(id))
         self._translated.pop(id, None)
+
+    def _hush(self, id: str, ports: Iterable[str]) -> None:
+        """These interfaces advertise no more; those that are still there say so."""
+        namespace = states.router_namespace(id)
+        for port in ports:
+            self._advertiser.forget(port)
+            if namespaces.exists(namespace):
+                with netlinks.opened(namespace) as inside:
+                    link = inside.find(inner_name(port, gateway=False))
+                if link is not None:
+                    self._advertiser.withdraw(namespace, link)
+
+
+def _intent(state: RouterState) -> dict[str, list[str]]:
+    """What is written down of a router before it is made."""
+    feet = [*state.interfaces, *([state.gateway] if state.gateway else [])]
+    return {'ports': sorted(foot.port_id for foot in feet),
+            'advertising': sorted(foot.port_id for foot in state.interfaces if foot.advertised)}
 
 
 def translation(state: RouterState) -> list[Command]:

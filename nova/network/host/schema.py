@@ -79,6 +79,14 @@ def cidr(field: str, value: Any) -> str:
     raise _wrong(field, 'not a CIDR')
 
 
+def cidr_v6(field: str, value: Any) -> str:
+    """A network of IPv6."""
+    found = cidr(field, value)
+    if ':' not in found:
+        raise _wrong(field, 'not a CIDR of IPv6')
+    return found
+
+
 @functools.lru_cache(maxsize=8192)
 def _range(text: str) -> str:
     return str(ipaddress.ip_network(text, strict=False))
@@ -158,14 +166,14 @@ def made(state: type, /, **checks: Check) -> Check:
 
 _port_number = maybe(integer(0, 65535))
 _mtu = integer(68, 65521)
-_ipv6_mode = maybe(one_of('slaac', 'dhcpv6-stateful', 'dhcpv6-stateless'))
+_ipv6_mode = one_of('slaac', *states.DHCPV6)
 
 route = made(states.Route, destination=cidr, nexthop=address)
 
 subnet = made(
     states.SubnetState, id=identifier, cidr=cidr, gateway_ip=maybe(address), enable_dhcp=boolean,
     dhcp_address=maybe(address), dns_nameservers=many(address, 100), host_routes=many(route, 1000),
-    ipv6_ra_mode=_ipv6_mode, ipv6_address_mode=_ipv6_mode)
+    ipv6_ra_mode=maybe(_ipv6_mode), ipv6_address_mode=maybe(_ipv6_mode))
 
 rule = made(
     states.SecurityRule, direction=one_of('ingress', 'egress'), ethertype=one_of('IPv4', 'IPv6'),
@@ -202,7 +210,9 @@ _network = made(
 
 _foot = made(
     states.RouterInterface, port_id=identifier, network_id=identifier, mac_address=mac,
-    addresses=many(interface_address, 100), mtu=_mtu)
+    addresses=many(interface_address, 100), mtu=_mtu,
+    advertised=many(made(states.Advertised, cidr=cidr_v6, mode=_ipv6_mode, dns_nameservers=many(address, 100)),
+                    100))
 
 _router = made(
     states.RouterState, id=identifier, admin_state_up=boolean, interfaces=many(_foot, 1000),
