@@ -116,7 +116,7 @@ def dhcp6(kind):
         else:
             lease = option(3, struct.pack('>III', 1, 0, 0))
             offer = ask(sock, 1, wish + lease)
-            given = offer and ask(sock, 3, wish + option(2, offer[2]) + option(3, offer[3]))
+            given = offer and 3 in offer and ask(sock, 3, wish + option(2, offer[2]) + option(3, offer[3]))
     if not given:
         say('silent')
         return

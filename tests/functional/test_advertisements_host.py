@@ -240,6 +240,15 @@ def test_a_stateful_address_comes_by_dhcp(host):
     assert guest.run('ip', '-6', 'addr', 'show', 'dev', 'eth0', 'scope', 'global') == ''    # none of its own making
 
 
+def test_a_leased_address_passes_to_the_next_port_at_once(host):
+    net, (guest, _) = tenant(host, mode='dhcpv6-stateful')
+    assert guest.does('dhcp6', 'address')[0] == 'address fd00:211:0:1::5'
+    heir = dataclasses.replace(net.ports[0], id=new_id(), mac_address=new_mac())
+    other = host.guest(heir)
+    host.driver.apply_network(dataclasses.replace(net, ports=(heir,)))
+    assert other.does('dhcp6', 'address')[0] == 'address fd00:211:0:1::5'
+
+
 def test_settings_come_by_dhcp_where_addresses_do_not(host):
     net, (guest, _) = tenant(host, mode='dhcpv6-stateless', dns_nameservers=('2001:db8::53',))
     host.driver.apply_router(router(net))

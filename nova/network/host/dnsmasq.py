@@ -155,15 +155,18 @@ class Dnsmasq:
         """It runs, and has read what it should hand out."""
         text = configuration(network, interface=interface.name, home=self.home, user=user,
                              place=f'{namespaces.inode(namespace)} {interface.index}')
+        if stale := self._stale(network):
+            # before the hosts file is written: it tells whom a lease of IPv6 was for
+            self.stop()
+            self._prune(stale)
         tagged = ',set:' in self._read('hosts')
         told = [write(f'{self.home}/{name}', make(network))
                 for name, make in (('hosts', hosts), ('options', options), ('names', names))]
-        stale, fresh = self._stale(network), any(told) or not self._told
+        fresh = any(told) or not self._told
         with self._process() as process:
             # the file is written after the process that read the last one has gone, never before:
             # so whatever runs has read what the file says
-            if process is not None and (stale or fresh and tagged
-                                        or self._read('dnsmasq.conf') != text):
+            if process is not None and (fresh and tagged or self._read('dnsmasq.conf') != text):
                 _end(process)
             elif process is not None:
                 if fresh:
@@ -171,8 +174,6 @@ class Dnsmasq:
                 self._told = True
                 return
         write(f'{self.home}/dnsmasq.conf', text)
-        if stale:
-            self._prune(stale)
         self._start(namespace)
         self._told = True
 
@@ -248,15 +249,25 @@ class Dnsmasq:
     def _stale(self, network: NetworkState) -> set[str]:
         """Lease lines whose address now belongs to another MAC, or to nobody."""
         holders = {one.ip_address: port.mac_address for port in network.ports for one in port.fixed_ips}
+        before = self._holders_of_six()
         stale = set()
         for line in self._read('leases').splitlines():
             words = line.split()
             # DHCPv6 leases name a DUID and an IAID instead of a MAC
             if len(words) == 5 and words[0] != 'duid':
-                known = words[2] in holders if ':' in words[2] else holders.get(words[2]) == words[1]
-                if not known:
+                holder = before.get(words[2]) if ':' in words[2] else words[1]
+                if holder is None or holders.get(words[2]) != holder:
                     stale.add(line)
         return stale
+
+    def _holders_of_six(self) -> dict[str, str]:
+        """The MAC that each address of IPv6 was for when the files were last written."""
+        found = {}
+        for line in self._read('hosts').splitlines():
+            mac, _, rest = line.partition(',')
+            if '[' in rest:
+                found[rest.partition('[')[2].partition(']')[0]] = mac
+        return found
 
     def _prune(self, stale: set[str]) -> None:
         kept = [line for line in self._read('leases').splitlines() if line not in stale]
