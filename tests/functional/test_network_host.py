@@ -410,6 +410,21 @@ def test_a_guest_is_no_dhcp_server_and_no_router(host, guarded):
     assert kinds == {'dhcp': not guarded, 'ra': not guarded, 'other': True}
 
 
+def test_address_pairs_that_overlap_or_hold_everything_stop_no_network(host):
+    """OSSA-2015-012: one port's pairs kept the rules of all others from being written."""
+    every = tuple(states.AddressPair(ip_address=address) for address in (
+        '0.0.0.0/0', '10.0.0.0/8', '10.211.1.0/24', '10.211.1.96/28', '::/0', 'fe80::/64'))
+    net = pair()
+    net = dataclasses.replace(net, ports=(
+        dataclasses.replace(net.ports[0], allowed_address_pairs=every), net.ports[1]))
+    first, second = plugged(host, net)
+    assert first.pings('10.211.1.6') and second.pings('10.211.1.5')
+    first.run('ip', 'address', 'add', '10.211.1.77/24', 'dev', 'eth0')
+    assert second.pings('10.211.1.77')
+    second.run('ip', 'address', 'add', '10.211.1.78/24', 'dev', 'eth0')
+    assert first.misses('10.211.1.78'), 'its neighbour has no pairs'
+
+
 def test_an_allowed_address_pair_may_be_used(host):
     net = pair(allowed_address_pairs=(states.AddressPair(ip_address='10.211.1.96/28'),))
     first, second = plugged(host, net)
