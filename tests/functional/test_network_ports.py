@@ -173,7 +173,7 @@ def test_on_a_shared_network_a_guest_takes_what_it_is_given(cloud):
     network, subnet = cloud.network(cloud.root, shared=True)
     made = port(cloud, cloud.bob, network)
     assert made['project_id'] == 'bob'
-    for values in ({'mac_address': 'fa:16:3e:00:00:04'}, {'fixed_ips': [{'ip_address': '10.0.0.9'}]},
+    for values in ({'mac_address': 'fa:16:3e:00:00:04'}, {'fixed_ips': [{'ip_address': '10.0.0.209'}]},
                    {'port_security_enabled': False}, {'allowed_address_pairs': [{'ip_address': '10.0.0.1'}]},
                    {'device_owner': 'network:dhcp'}, {'binding:host_id': 'node1'}):
         assert refused(cloud, cloud.bob, network, **values)[0] == 403, values
