@@ -196,13 +196,13 @@ class Guest:
             self.run('ip', 'route', 'replace', 'default', 'via', gateway)
         return self
 
-    def dhcp(self):
-        """Ask for an address as a guest does; what was offered, or None."""
+    def dhcp(self, patience=15):
+        """Ask for an address as a guest does, for so many seconds at most; what was offered, or None."""
         script = os.path.join(self._sandbox.directory, 'udhcpc.sh')
         with open(script, 'w') as file:
             file.write(_UDHCPC)
         os.chmod(script, 0o755)
-        text = self.run('busybox', 'udhcpc', '-i', 'eth0', '-n', '-q', '-f', '-t', '4', '-T', '1',
+        text = self.run('busybox', 'udhcpc', '-i', 'eth0', '-n', '-q', '-f', '-t', str(patience), '-T', '1',
                         '-O', 'staticroutes', '-O', 'mtu', '-O', 'dns', '-s', script, check=False)
         found = dict(line.split('=', 1) for line in text.splitlines() if '=' in line)
         return found if 'ip' in found else None

@@ -113,7 +113,7 @@ def test_a_hypervisor_may_open_the_tap_and_speak(hosts):
                 if frame[12:14] == b'\x08\0' and frame[34:38] == b'\0C\0D':
                     return frame[58:62] == bytes([10, 211, 1, 5])
             return False
-        assert sandbox.within(5, offered)
+        assert sandbox.within(20, offered)
     finally:
         os.close(device)
         host.clear()
