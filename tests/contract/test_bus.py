@@ -294,7 +294,7 @@ def test_a_call_nobody_listens_for_fails_at_once(wire, context):
     begun = time.monotonic()
     with pytest.raises(Unroutable) as caught:
         Box(wire.client).get(context, host='nowhere', item=1)
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 20      # else a minute
     assert isinstance(caught.value, errors.Unavailable)
     assert caught.value.status == 503
 
@@ -377,7 +377,7 @@ def test_a_doubled_cast_comes_twice(wire, context):
 
 def test_a_delayed_cast_comes_out_of_order(wire, context):
     manager = wire.worker()
-    wire.client.faults.delay('put', seconds=0.1)
+    wire.client.faults.delay('put', seconds=0.5)
     Box(wire.client).put(context, item='first')
     Box(wire.client).put(context, item='second')
     wait.until(lambda: manager.items == ['second', 'first'])

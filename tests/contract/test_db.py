@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from strata import clock, db, errors, green
+from strata.testing import wait
 
 
 class Base(DeclarativeBase):
@@ -239,18 +240,38 @@ def test_pages_by_keyset_show_every_row_once_in_order(database, ways):
     assert nulls_first == (ways[0] == 'asc')
 
 
-def test_four_slow_queries_take_as_long_as_one(database):
-    sleep = {'postgresql': 'SELECT pg_sleep(0.5)', 'mysql': 'SELECT SLEEP(0.5)'}.get(database.dialect)
-    if sleep is None:
+#: of a lock that queries wait for: how to take it for 30 s at most, and how many wait
+LOCKS = {
+    'postgresql': ("SELECT set_config('lock_timeout', '30s', true), pg_advisory_lock(5820)",
+                   "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 5820 AND NOT granted"),
+    'mysql': ("SELECT GET_LOCK('slow', 30)",
+              "SELECT count(*) FROM information_schema.processlist WHERE info LIKE 'SELECT GET_LOCK(%' "
+              "AND state = 'User lock'")}
+UNLOCKS = {'postgresql': 'SELECT pg_advisory_unlock(5820)', 'mysql': "SELECT RELEASE_LOCK('slow')"}
+
+
+def test_four_slow_queries_are_waited_for_beside_each_other(database, open_database):
+    if database.dialect not in LOCKS:
         pytest.skip('SQLite has no slow query to wait for')
+    take, waiting = (sa.text(query) for query in LOCKS[database.dialect])
+    give = sa.text(UNLOCKS[database.dialect])
 
     def query():
         with database.reading() as tx:
-            tx.execute(sa.text(sleep))
-    before = clock.CLOCK.monotonic()
-    for run in [green.spawn(query) for _ in range(4)]:
-        run.wait()
-    assert clock.CLOCK.monotonic() - before < 1.5
+            tx.execute(take)
+            tx.execute(give)
+
+    def all_wait():
+        with watcher.reading() as tx:
+            return tx.scalar(waiting) == 4
+    watcher = open_database()
+    with open_database().reading() as tx:
+        tx.execute(take)
+        runs = [green.spawn(query) for _ in range(4)]
+        wait.until(all_wait, 20, 'all four wait at the same time')
+        tx.execute(give)
+    for run in runs:
+        run.wait(20)
 
 
 def test_a_database_that_is_not_there_is_unavailable():

@@ -152,12 +152,12 @@ def test_a_superseded_operation_is_finished_and_its_worker_fenced_off(database, 
 
 def test_a_lease_is_renewed_while_a_step_runs(database, worker):
     id = begin(database)
-    lease = worker('one', lease=0.6).take(id, 't', 'h')
+    lease = worker('one', lease=2).take(id, 't', 'h')
     with lease.renewed():
         first = entry(database, id).lease_until
-        wait.until(lambda: entry(database, id).lease_until > first + datetime.timedelta(seconds=0.5), timeout=5)
+        wait.until(lambda: entry(database, id).lease_until > first + datetime.timedelta(seconds=1.6), timeout=20)
         assert worker('two').take(id, 't', 'h') is None
-    wait.until(lambda: worker('two').take(id, 't', 'h'), timeout=5)
+    wait.until(lambda: worker('two').take(id, 't', 'h'), timeout=20)
 
 
 def test_an_operation_handed_over_waits_for_its_new_worker(database, worker):
@@ -178,9 +178,9 @@ def test_an_operation_put_back_for_later_is_not_swept_up_at_once(database, worke
     id = begin(database)
     lease = worker().take(id, 't', 'h')
     with database.transaction() as tx:
-        lease.hand_over(tx, topic='t', host='h', seconds=0.3)
+        lease.hand_over(tx, topic='t', host='h', seconds=1.5)
     assert worker().waiting('t', 'h') == []
-    wait.until(lambda: worker().waiting('t', 'h') == [id], timeout=5)
+    wait.until(lambda: worker().waiting('t', 'h') == [id], timeout=20)
 
 
 # -- flows ---------------------------------------------------------------------------------------

@@ -258,7 +258,7 @@ def test_a_server_that_stalls_is_given_up(pool, scripted, said):
     began = time.monotonic()
     with pytest.raises(backend.TimedOut):
         pool.request('127.0.0.1', server.port, 'GET', '/', timeout=0.2).body()
-    assert 0.15 < time.monotonic() - began < 2
+    assert 0.15 < time.monotonic() - began < 8      # else 10 s
 
 
 def test_a_server_that_takes_nothing_is_given_up(pool, scripted):
@@ -284,7 +284,7 @@ def test_a_connection_that_is_never_made_is_given_up():
         with pytest.raises(backend.ConnectFailed):
             for _ in range(5):
                 held.append(pool.connect(('127.0.0.1', port)))
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 30      # the kernel tries for two minutes
         for each in held:
             each.close()
     pool.close()

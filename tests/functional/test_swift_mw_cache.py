@@ -244,9 +244,12 @@ def test_a_server_that_does_not_answer_costs_its_time_only():
         silent.listen()
         store = memcached.Ring(cache.options({'memcache_servers': f'127.0.0.1:{silent.getsockname()[1]}',
                                               'io_timeout': '0.05'}))
-        began = time.monotonic()
-        assert store.get('k') is None
-        assert time.monotonic() - began < 1
+
+        def seconds():
+            began = time.monotonic()
+            assert store.get('k') is None
+            return time.monotonic() - began
+        assert min(seconds() for _ in range(3)) < 1      # else two; the machine may have paused in one of them
 
 
 class Authority:

@@ -18,7 +18,7 @@ DATA = b'data' * 100
 @pytest.fixture(scope='module')
 def store(tmp_path_factory):
     with cluster(tmp_path_factory.mktemp('store'), devices=6, options={'app:proxy-server': {
-            'node_timeout': '1', 'recoverable_node_timeout': '0.5', 'conn_timeout': '0.3',
+            'node_timeout': '3', 'recoverable_node_timeout': '1', 'conn_timeout': '0.5',
             'post_quorum_timeout': '0.2'}}) as store:
         yield store
 
@@ -144,11 +144,12 @@ def test_servers_that_computed_different_etags_are_an_error(user):
         assert user.put('/c/o', DATA).status_code == 500
 
 
-def test_a_slow_server_is_not_waited_for_after_the_quorum(user):
+def test_a_slow_server_is_not_waited_for_after_the_quorum(user, monkeypatch):
+    monkeypatch.setattr(proxy_of(user.cluster).conf, 'node_timeout', 25)
     with misbehaving(user.primaries('c', 'o')[0], act=hung):
         began = time.monotonic()
         assert user.put('/c/o', DATA).status_code == 201
-        assert time.monotonic() - began < 0.9
+        assert time.monotonic() - began < 15
         assert user.post('/c/o', X_Object_Meta_A='b').status_code == 202
         assert user.delete('/c/o').status_code == 204
 
@@ -296,7 +297,7 @@ def test_concurrent_gets_give_a_slow_server_company(tmp_path):
             for _ in range(4):
                 began = time.monotonic()
                 assert user.get('/c/o').content == BIG
-                assert time.monotonic() - began < 3
+                assert time.monotonic() - began < 15
         assert user.get('/c/none').status_code == 404
         with misbehaving(*user.primaries('c', 'o')[:2], act=dying_after(300000)):
             for _ in range(4):

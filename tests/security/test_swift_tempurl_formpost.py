@@ -15,12 +15,14 @@ from tests.functional.test_swift_mw_tempurl import Cloud as Addresses
 # ruff: noqa: F811
 
 
-def quickest(digest):
-    best = float('inf')
+def quickest(*digests):
+    """The least nanoseconds of each of them; they take turns, for the machine may be slow for a while."""
+    best = [1 << 62] * len(digests)
     for _ in range(4000):
-        began = time.perf_counter_ns()
-        signatures.signer([(b'key', False)], [b'message'], 'sha256', digest)
-        best = min(best, time.perf_counter_ns() - began)
+        for number, digest in enumerate(digests):
+            began = time.perf_counter_ns()
+            signatures.signer([(b'key', False)], [b'message'], 'sha256', digest)
+            best[number] = min(best[number], time.perf_counter_ns() - began)
     return best
 
 
@@ -29,7 +31,7 @@ def test_ossa_2014_002_a_signature_that_begins_right_takes_no_longer_than_one_th
     other = {letter: ('0' if letter != '0' else '1') for letter in '0123456789abcdef'}
     first, last = other[right[0]] + right[1:], right[:-1] + other[right[-1]]
     assert signatures.signer([(b'key', False)], [b'message'], 'sha256', right)
-    times = sorted([quickest(first), quickest(last)])
+    times = sorted(quickest(first, last))
     assert times[1] < times[0] * 1.2
 
 

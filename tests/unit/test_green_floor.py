@@ -65,14 +65,21 @@ def test_patching_after_psycopg_was_imported_is_refused():
 @pytest.mark.server
 def test_queries_of_postgres_run_beside_each_other(postgres_url):
     import sqlalchemy as sa
-    engine = sa.create_engine(postgres_url, pool_size=4)
 
-    def query(_):
+    from strata.testing import wait
+    engine = sa.create_engine(postgres_url, connect_args={'options': '-c lock_timeout=30s'})
+    waiting = sa.text("select count(*) from pg_locks where locktype = 'advisory' and not granted")
+
+    def query():
         with engine.connect() as connection:
-            connection.execute(sa.text('select pg_sleep(0.5)'))
-    began = time.monotonic()
-    green.Pool(4).map(query, range(4))
-    assert time.monotonic() - began < 1.5
+            connection.execute(sa.text('select pg_advisory_lock_shared(1)'))
+    with engine.connect() as holder:
+        holder.execute(sa.text('select pg_advisory_lock(1)'))
+        queries = [green.spawn(query) for _ in range(4)]
+        wait.until(lambda: holder.scalar(waiting) == 4, 20, 'all four wait at the same time')
+        holder.execute(sa.text('select pg_advisory_unlock(1)'))
+    for each in queries:
+        each.wait(20)
     engine.dispose()
 
 

@@ -57,7 +57,7 @@ def test_one_that_takes_too_long_is_killed_with_all_it_started(tmp_path):
     began = time.monotonic()
     with pytest.raises(shell.CommandTimeout, match='0.3 s'):
         shell.run(['sh', '-c', f'sleep 60 & echo $! >{path}; wait'], timeout=0.3)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     wait.until(lambda: gone(int(path.read_text())))
 
 
@@ -104,10 +104,10 @@ def test_the_environment_is_not_inherited():
     assert shell.run(['env'], env={'A': 'b'}).text == 'A=b\n'
 
 
-def test_commands_run_beside_each_other_and_other_greenlets():
-    began = time.monotonic()
-    green.Pool(5).map(lambda _: shell.run(['sleep', '0.3']), range(5))
-    assert time.monotonic() - began < 1.2
+def test_commands_run_beside_each_other_and_other_greenlets(tmp_path):
+    all_are_there = 'touch "$1"; until [ "$(ls | wc -l)" = 5 ]; do sleep 0.01; done'
+    green.Pool(5).map(lambda number: shell.run(['sh', '-c', f'cd {tmp_path}; {all_are_there}', 'sh', str(number)],
+                                               timeout=30), range(5))
 
 
 def test_a_command_inside_a_transaction_raises():
