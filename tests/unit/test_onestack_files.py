@@ -267,6 +267,8 @@ def said(monkeypatch, tmp_path):
     monkeypatch.setattr(host, 'run', run)
     (tmp_path / 'units').mkdir()
     monkeypatch.setattr(host, 'UNITS', str(tmp_path / 'units'))
+    (tmp_path / 'processes').mkdir()      # no cloud that is really up on this host has anything to do with it
+    monkeypatch.setattr(host, 'PROCESSES', str(tmp_path / 'processes'))
     return commands
 
 
@@ -342,6 +344,7 @@ class TestHost:
         host._note(cloud, libvirtd=True, user=True, kvm=False)
         parent = subprocess.Popen([sys.executable, '-c', 'input()', '-m', 'launcher.parent', other.data_dir],
                                   stdin=subprocess.PIPE)
+        os.symlink(f'/proc/{parent.pid}', tmp_path / 'processes' / str(parent.pid))
         try:
             host.give_back(cloud)
         finally:

@@ -23,6 +23,8 @@ PACKAGES = {
                         'syslinux-common', 'cpio', 'kmod', 'openssh-client'],
 }
 UNITS = '/etc/systemd/system'
+#: where the kernel shows what runs on this host
+PROCESSES = '/proc'
 #: of the cloud in the usual place; once of any
 UNIT = 'onestack.service'
 LIBVIRT = 'qemu:///system'
@@ -99,9 +101,9 @@ def _hand_over(settings: Settings) -> None:
 
 def _neighbour(settings: Settings) -> Settings | None:
     """Another cloud on this host whose daemons run, and which has real machines."""
-    for pid in filter(str.isdigit, os.listdir('/proc')):
+    for pid in filter(str.isdigit, os.listdir(PROCESSES)):
         try:
-            with open(f'/proc/{pid}/cmdline', 'rb') as file:
+            with open(os.path.join(PROCESSES, pid, 'cmdline'), 'rb') as file:
                 words = [os.fsdecode(word) for word in file.read().split(b'\0')]
             if 'launcher.parent' not in words or settings.data_dir in words:
                 continue
