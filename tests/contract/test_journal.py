@@ -395,6 +395,7 @@ def test_what_runs_at_once_is_bounded(database, worker):
     def slow(lease):
         inside.append(lease)
         worst.append(len(inside))
+        wait.until(lambda: len(worst) > 1, 30, 'a second one')
         green.sleep(0.01)
         inside.remove(lease)
         lit(lease)
