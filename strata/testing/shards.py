@@ -5,9 +5,10 @@
     STRATA_SHARD    a folder the runs have in common: who claims a file there first runs it
     STRATA_REPORT   where the run writes its counts, as JSON
 
-The runs take files as they come free.  Tests that need servers are one piece,
-so that the servers are started once; tests that change the host (root, virtual
-machines, real daemons) are another, so that they never meet each other.
+The runs take files as they come free, the long ones of real processes first.
+Tests that need servers are one piece, so that the servers are started once;
+tests that change the host (root, virtual machines, the onestack command) are
+another, so that they never meet each other.
 
 pytest-xdist cannot do this: its workers hang once the interpreter is patched.
 """
@@ -20,21 +21,17 @@ from typing import Any
 
 import pytest
 
-#: mark -> the piece that all files with such a test belong to
-PIECES = {'root': 'host', 'qemu': 'host', 'probe': 'host', 'server': 'servers'}
+#: mark -> the piece that all such tests belong to
+PIECES = {'root': 'host', 'qemu': 'host', 'onestack': 'host', 'server': 'servers'}
 COUNTED = ('passed', 'failed', 'error', 'skipped', 'deselected', 'xfailed', 'xpassed', 'warnings')
 
 
 def pieces(items: Iterable[pytest.Item]) -> dict[str, list[pytest.Item]]:
     """The tests by the piece that one run takes as a whole, the largest pieces first."""
-    files: dict[str, list[pytest.Item]] = {}
-    for item in items:
-        files.setdefault(str(item.path), []).append(item)
     found: dict[str, list[pytest.Item]] = {'host': [], 'servers': []}
-    for path, tests in files.items():
-        marks = {mark.name for test in tests for mark in test.iter_markers()}
-        names = {PIECES[name] for name in marks & set(PIECES)}
-        found.setdefault('host' if 'host' in names else names.pop() if names else path, []).extend(tests)
+    for item in sorted(items, key=lambda item: item.get_closest_marker('probe') is None):
+        names = {PIECES[mark.name] for mark in item.iter_markers() if mark.name in PIECES}
+        found.setdefault('host' if 'host' in names else names.pop() if names else str(item.path), []).append(item)
     return found
 
 

@@ -12,7 +12,7 @@ from tests.probe.test_bench import cloud  # noqa: F401  (a fixture)
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LIST = os.path.join(CHECKOUT, 'tools', 'conformance', 'interop-storage.txt')
 
-pytestmark = [pytest.mark.probe, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.probe, pytest.mark.onestack, pytest.mark.timeout(600)]
 
 
 def test_the_storage_list_passes_whole(cloud):      # noqa: F811

@@ -11,7 +11,7 @@ from strata.testing import ports
 
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-pytestmark = [pytest.mark.probe, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.probe, pytest.mark.onestack, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope='module')
