@@ -36,6 +36,8 @@ def files(folder, log):
     for name, mark, wrong in [('a', '', -1), ('b', '', 2), ('c', '@pytest.mark.root', -1),
                               ('d', '@pytest.mark.qemu', -1), ('e', '', -1), ('f', '@pytest.mark.probe', -1)]:
         (folder / f'test_{name}.py').write_text(BODY.format(mark=mark, log=str(log), wrong=wrong))
+    mixed = BODY.format(mark='', log=str(log), wrong=-1)
+    (folder / 'test_g.py').write_text(mixed.replace('range(3)', '[pytest.param(0, marks=pytest.mark.root), 1, 2]'))
 
 
 def test_two_runs_do_each_test_once_and_keep_what_changes_the_host_together(tmp_path, tool):
@@ -50,11 +52,12 @@ def test_two_runs_do_each_test_once_and_keep_what_changes_the_host_together(tmp_
     assert sorted(set(statuses)) in ([0, 1], [1])
     done = [line.split() for line in (tmp_path / 'log').read_text().splitlines()]
     assert sorted((name, number) for _, name, number in done) == \
-        [(f'test_{name}', str(number)) for name in 'abcdef' for number in range(3)]
-    assert len({pid for pid, name, _ in done if name in ('test_c', 'test_d')}) == 1
+        [(f'test_{name}', str(number)) for name in 'abcdefg' for number in range(3)]
+    host = {pid for pid, name, number in done if name in ('test_c', 'test_d') or (name, number) == ('test_g', '0')}
+    assert len(host) == 1
     counts = [json.loads((tmp_path / f'report{number}').read_text()) for number in range(2)]
-    assert sum(each['passed'] for each in counts) == 17
-    assert tool.summary(counts, 61.5).strip('= ').startswith('1 failed, 17 passed')
+    assert sum(each['passed'] for each in counts) == 20
+    assert tool.summary(counts, 61.5).strip('= ').startswith('1 failed, 20 passed')
 
 
 def test_the_last_line_is_pytest_s(tool):
