@@ -243,12 +243,12 @@ def test_a_stalled_writer_that_wakes_after_its_successor_changes_nothing(tmp_pat
 
 
 def test_a_client_slower_than_a_lease_is_let_finish(tmp_path):
-    cloud = Cloud(tmp_path, upload_lease=2)
+    cloud = Cloud(tmp_path, upload_lease=3)
     id, began = cloud.create()['id'], time.monotonic()
 
     def pieces():
         yield b'slow'
-        wait.until(lambda: time.monotonic() - began > 3, message='a lease that nobody renewed would be over')
+        wait.until(lambda: time.monotonic() - began > 4, message='a lease that nobody renewed would be over')
         assert cloud.sweep() == 0
         yield b'ly'
     assert cloud.upload(id, Chunked(pieces())).status == 204
