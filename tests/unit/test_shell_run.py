@@ -1,5 +1,6 @@
 """Commands: bounded in time, memory and output, and never a shell's business."""
 
+import gc
 import os
 import time
 
@@ -116,8 +117,9 @@ def test_a_command_inside_a_transaction_raises():
 
 
 def test_nothing_is_left_open():
+    gc.collect()      # what tests before this one left open
     before = len(os.listdir('/proc/self/fd'))
     for _ in range(5):
         shell.run(['cat'], input=b'x')
         shell.run(['false'], check=False)
-    assert len(os.listdir('/proc/self/fd')) == before
+    assert len(os.listdir('/proc/self/fd')) <= before
