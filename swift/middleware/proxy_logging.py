@@ -74,7 +74,7 @@ class ProxyLogging:
             return self.app(environ, start_response)
         environ[MADE] = True
         environ.setdefault('swift.infocache', {})   # shared, also with filters that go on with a copy
-        if not self._logs():
+        if self._metrics is None and not self._logs():
             return self.app(environ, start_response)
         seen = Seen(environ, time.time_ns())
         length = environ.get('CONTENT_LENGTH')
