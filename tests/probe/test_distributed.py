@@ -128,7 +128,7 @@ def test_a_burst_survives_the_death_of_a_scheduler(cloud):
 
 
 def test_a_worker_that_stalls_changes_nothing_when_it_wakes_after_its_successor(cloud):
-    cloud.order('node1', spawn={'delay': 4})
+    cloud.order('node1', spawn={'delay': 12})      # long enough to be met at it on a busy machine
     [id] = boot(cloud)
     spawning(cloud, id)
     stalled: subprocess.Popen[bytes] = cloud.processes.pop('nova-compute@node1')
