@@ -458,9 +458,9 @@ def test_a_real_guest_boots_and_obeys(machine):
 
     volume = machine.volume()
     driver.attach_volume(guest.id, volume)
-    wait.until(lambda: b'added, 16 MiB' in driver.console_output(guest.id), timeout=20)
+    wait.until(lambda: b'added, 16 MiB' in driver.console_output(guest.id), timeout=60)
     driver.detach_volume(guest.id, volume.id)
-    assert b'removed' in driver.console_output(guest.id)
+    wait.until(lambda: b'removed' in driver.console_output(guest.id), timeout=60)      # it says so a moment later
 
     driver.reboot(guest, timeout=60)      # soft: the guest is asked
     ready(machine, guest, times=2)
