@@ -342,8 +342,9 @@ class TestHost:
             os.makedirs(each.data_dir)
             each.save()
         host._note(cloud, libvirtd=True, user=True, kvm=False)
-        parent = subprocess.Popen([sys.executable, '-c', 'input()', '-m', 'launcher.parent', other.data_dir],
-                                  stdin=subprocess.PIPE)
+        parent = subprocess.Popen([sys.executable, '-c', 'print(flush=True); input()', '-m', 'launcher.parent',
+                                   other.data_dir], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        parent.stdout.readline()      # before, the kernel may not know its command line yet
         os.symlink(f'/proc/{parent.pid}', tmp_path / 'processes' / str(parent.pid))
         try:
             host.give_back(cloud)
