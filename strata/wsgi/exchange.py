@@ -297,7 +297,8 @@ class Exchange:
             if lower == 'content-length':
                 if not (value.isascii() and value.isdigit()) or self._length not in (None, int(value)):
                     raise ValueError(f'Content-Length {value!r}')
-                if self._length is not None or code == 204:
+                # RFC 9110 wants none beside 204; the object storage API publishes a 0, and its clients look for it
+                if self._length is not None or (code == 204 and int(value)):
                     continue
                 self._length = int(value)
             elif lower == 'date':

@@ -207,6 +207,16 @@ def test_no_content_has_no_body_whatever_the_application_made(status, app):
             assert answer.header('Content-Length') is None
 
 
+@pytest.mark.parametrize(('said', 'sent'), [('0', '0'), ('5', None)])
+def test_no_content_may_be_said_to_have_no_length_and_no_other(said, sent):
+    def app(environ, start_response):
+        start_response('204 No Content', [('Content-Length', said)])
+        return []
+    with serving(app) as server, Raw(server) as client:
+        for _ in range(2):
+            assert client.get().header('Content-Length') == sent
+
+
 def test_every_response_has_a_date_and_keeps_the_applications():
     with serving(hello) as server, Raw(server) as client:
         assert client.get().header('Date').endswith(' GMT')
