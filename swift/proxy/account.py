@@ -72,11 +72,12 @@ def create(call: Call) -> Response:
 
 
 def update(call: Call) -> Response:
-    """POST of metadata; an account that is not there yet comes to be."""
+    """POST of metadata; an account that is not there yet comes to be, but none that was deleted."""
     check_name(call)
     call.app.constraints.check_metadata(call.req, 'Account')
     response = _write(call, 'POST')
-    if response.status == 404 and call.app.conf.account_autocreate:
+    deleted = 'deleted' in response.headers.get('X-Account-Status', '').lower()
+    if response.status == 404 and call.app.conf.account_autocreate and not deleted:
         autocreate(call)
         response = _write(call, 'POST')
     return response

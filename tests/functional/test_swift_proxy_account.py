@@ -76,6 +76,7 @@ def test_an_account_is_made_and_deleted_where_that_is_allowed(user):
     assert user.delete().status_code == 204
     gone = user.get()
     assert gone.status_code == 410 and 'Gone' in gone.text
+    assert user.post('', **{'X-Account-Meta-A': 'b'}).status_code == 404
     assert user.put('/c').status_code == 503      # until the reaper is done
 
 
