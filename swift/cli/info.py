@@ -24,6 +24,9 @@ from swift.ring.hashing import HashPath
 from swift.ring.ring import Ring
 from swift.timestamp import Timestamp
 
+#: how the names of an object's metadata begin -> the block they are shown in; the last takes what is left
+BLOCKS = {'X-Object-Sysmeta-': 'System Metadata', 'X-Object-Transient-Sysmeta-': 'Transient System Metadata',
+          'X-Object-Meta-': 'User Metadata', '': 'Other Metadata'}
 #: metadata of an object that is not its user's
 OWN = ('name', 'Content-Type', 'Content-Length', 'ETag', 'X-Timestamp', 'X-Delete-At')
 
@@ -40,9 +43,10 @@ def moment(value: Any) -> str:
         return f'{value} (no valid time)'
 
 
-def section(title: str, values: Mapping[str, Any]) -> list[str]:
-    """A block of metadata."""
-    return [f'{title}:', *([f'  {key}: {value}' for key, value in sorted(values.items())] or ['  No metadata found'])]
+def section(title: str, values: Mapping[str, Any], dropped: str = '') -> list[str]:
+    """A block of metadata; names lose the prefix ``dropped``."""
+    lines = [f'  {key.removeprefix(dropped)}: {value}' for key, value in sorted(values.items())]
+    return [f'{title}:', *(lines or ['  No metadata found'])]
 
 
 def places(swift_dir: str, ring_name: str, base: str, names: tuple[str | None, ...]) -> list[str]:
@@ -80,16 +84,12 @@ def object_lines(path: str, args: argparse.Namespace) -> Iterator[str]:
     yield f'Timestamp: {moment(found.get("X-Timestamp"))}'
     if 'X-Delete-At' in found:
         yield f'Expires: {moment(found["X-Delete-At"])}'
-    groups: dict[str, dict[str, str]] = {'sysmeta': {}, 'transient': {}, 'user': {}, 'other': {}}
+    groups: dict[str, dict[str, str]] = {prefix: {} for prefix in BLOCKS}
     for key, value in found.items():
         if key not in OWN:
-            kind = ('sysmeta' if key.startswith('X-Object-Sysmeta-') else
-                    'transient' if key.startswith('X-Object-Transient-Sysmeta-') else
-                    'user' if key.startswith('X-Object-Meta-') else 'other')
-            groups[kind][key] = value
-    for kind, title in (('sysmeta', 'System Metadata'), ('transient', 'Transient System Metadata'),
-                        ('user', 'User Metadata'), ('other', 'Other Metadata')):
-        yield from section(title, groups[kind])
+            groups[next(prefix for prefix in BLOCKS if key.startswith(prefix))][key] = value
+    for prefix, title in BLOCKS.items():
+        yield from section(title, groups[prefix], prefix if args.drop_prefixes else '')
     yield from _content(path, found, args.no_check_etag)
     policy = _policy(path, args)
     yield from places(args.swift_dir, f'object-{policy}' if policy else 'object', datadir('objects', policy),
@@ -172,7 +172,7 @@ def database_lines(kind: str, path: str, args: argparse.Namespace) -> Iterator[s
     waiting = _waiting(f'{path}.pending')
     if waiting:
         yield f'  Updates that wait in its .pending file, and are not counted here: {waiting}'
-    yield from _database_metadata(title, info)
+    yield from _database_metadata(title, info, args.drop_prefixes)
     yield from places(args.swift_dir, kind, f'{kind}s', (account, container))
 
 
@@ -226,16 +226,17 @@ def _policy_names(swift_dir: str) -> dict[int, str]:
         return {}
 
 
-def _database_metadata(title: str, info: Mapping[str, Any]) -> Iterator[str]:
-
+def _database_metadata(title: str, info: Mapping[str, Any], drop: bool) -> Iterator[str]:
     try:
         found = json.loads(info.get('metadata') or '{}')
     except ValueError:
         found = {}
     kept = {key: value[0] for key, value in found.items() if value and value[0]}
-    prefix = f'X-{title}-Sysmeta-'
-    yield from section('System Metadata', {key: value for key, value in kept.items() if key.startswith(prefix)})
-    yield from section('User Metadata', {key: value for key, value in kept.items() if not key.startswith(prefix)})
+    own, user = f'X-{title}-Sysmeta-', f'X-{title}-Meta-'
+    yield from section('System Metadata', {key: value for key, value in kept.items() if key.startswith(own)},
+                       own if drop else '')
+    yield from section('User Metadata', {key: value for key, value in kept.items() if not key.startswith(own)},
+                       user if drop else '')
 
 
 # -- commands ------------------------------------------------------------------------------------
@@ -249,6 +250,7 @@ def _main(name: str, lines: Callable[[str, argparse.Namespace], Iterator[str]], 
     parser = argparse.ArgumentParser(prog=name, description=f'Tell what {what} on a device is about.')
     parser.add_argument('path', help=f'the file of {what}')
     parser.add_argument('-d', '--swift-dir', default='/etc/swift', help='where the rings are (%(default)s)')
+    parser.add_argument('--drop-prefixes', action='store_true', help='names of metadata without their common prefix')
     if 'object' in name:
         parser.add_argument('-n', '--no-check-etag', action='store_true', help='do not read the content')
         parser.add_argument('-P', '--policy-name', help='its storage policy; default: as the path says')

@@ -268,6 +268,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument('-k', '--kill-wait', type=float, default=KILL_WAIT, metavar='SECONDS',
                      help='how long to wait for a process to end (%(default)s)')
     top.add_argument('--kill-after-timeout', action='store_true', help='kill what has not ended by then')
+    top.add_argument('--strict', action='store_const', const=True, help='a server without a conf file is a failure; '
+                     'so it is anyway for one that is named')
+    top.add_argument('--non-strict', dest='strict', action='store_const', const=False, help='it is none')
     top.add_argument('-r', '--run-dir', default=RUN_DIR, help='where pids are kept (%(default)s)')
     top.add_argument('--swift-dir', default=SWIFT_DIR, help='where conf files are (%(default)s)')
     top.add_argument('--log-dir', default=LOG_DIR, help='where output goes (%(default)s, else the run directory)')
@@ -299,8 +302,9 @@ def _obey(server: Server, args: argparse.Namespace) -> int:
         wrong = server.stop(kill_wait=args.kill_wait, kill=args.kill_after_timeout)
     if command in ('stop', 'shutdown'):
         return wrong
-    # those of a group that are not set up on this host are no failure
-    if args.servers[0] in GROUPS and not server.conf_files():
+    # those of a group that are not set up on this host are no failure, unless told so
+    strict = args.servers[0] not in GROUPS if args.strict is None else args.strict
+    if not strict and not server.conf_files():
         return wrong
     return wrong + server.start(once=args.once or command == 'once',
                                 foreground=args.no_daemon or command == 'no-daemon',

@@ -158,8 +158,9 @@ class Recon:
             say('No hosts returned valid data.')
             return
         numbers = [share for share, _ in shares]
-        say(f'space used: {used} of {size}')
-        say(f'space free: {size - used} of {size}')
+        shown = readable if self.args.human_readable else str
+        say(f'space used: {shown(used)} of {shown(size)}')
+        say(f'space free: {shown(size - used)} of {shown(size)}')
         say(f'disk usage: lowest: {min(numbers):.2f}%, highest: {max(numbers):.2f}%, avg: {used * 100 / size:.2f}%')
         for title, count, ordered in (('TOP', self.args.top, sorted(shares, reverse=True)),
                                       ('LOWEST', self.args.lowest, sorted(shares))):
@@ -246,7 +247,7 @@ class Recon:
         return os.path.join(self.args.swiftdir, os.path.basename(name))
 
     def times(self) -> None:
-        """Whether the clocks agree, to the second."""
+        """Whether the clocks agree, but for ``--jitter``."""
         begin('Checking time-sync')
         matches = wrong = 0
         for host in self.hosts:
@@ -255,7 +256,7 @@ class Recon:
             after = time.time()
             if answer.value is None:
                 wrong += 1
-            elif not before - 1 <= float(answer.value) <= after + 1:
+            elif not before - self.args.jitter <= float(answer.value) <= after + self.args.jitter:
                 say(f'!! {host[0]}:{host[1]} current time is {_stamp(float(answer.value))}, but remote is '
                     f'{_stamp(before)}, differs by {float(answer.value) - before:.4f} sec')
             else:
@@ -311,6 +312,15 @@ def _stamp(seconds: float) -> str:
     return time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(seconds)) if seconds else 'never'
 
 
+def readable(size: int) -> str:
+    """Bytes in the unit that leaves fewest digits: ``512 B``, ``1.5 GB``."""
+    value, units = float(size), iter(('B', 'kB', 'MB', 'GB', 'TB', 'PB'))
+    unit = next(units)
+    while value >= 1024 and (larger := next(units, None)):
+        value, unit = value / 1024, larger
+    return f'{value:.4g} {unit}'
+
+
 def _digest(path: str) -> str | None:
     try:
         with open(path, 'rb') as file:
@@ -342,7 +352,7 @@ def hosts(kind: str, args: argparse.Namespace) -> list[Host]:
 def parser() -> argparse.ArgumentParser:
     """What may be said."""
     top = argparse.ArgumentParser(prog='swift-recon', description='Ask the servers of a cluster how they fare.')
-    top.add_argument('kinds', nargs='*', choices=['account', 'container', 'object', []], default=['object'],
+    top.add_argument('kinds', nargs='*', choices=['account', 'container', 'object', []],
                      metavar='account|container|object', help='which servers; default: object')
     top.add_argument('-v', '--verbose', action='store_true', help='every answer')
     top.add_argument('--suppress', action='store_true', help='nothing of servers that cannot be reached')
@@ -351,6 +361,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument('--all', action='store_true', help='all of these')
     top.add_argument('--top', type=int, default=0, metavar='N', help='with --diskusage: the N fullest devices')
     top.add_argument('--lowest', type=int, default=0, metavar='N', help='with --diskusage: the N emptiest devices')
+    top.add_argument('--human-readable', action='store_true', help='with --diskusage: sizes with units')
+    top.add_argument('--jitter', type=float, default=1, metavar='SECONDS',
+                     help='with --time: how far clocks may be apart (%(default)s)')
     top.add_argument('--region', type=int, help='only servers of this region')
     top.add_argument('-z', '--zone', type=int, help='only servers of this zone')
     top.add_argument('-t', '--timeout', type=float, default=5, metavar='SECONDS', help='(%(default)s)')
@@ -368,7 +381,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     failed = False
     try:
-        for kind in args.kinds:
+        for kind in args.kinds or ['object']:
             recon = Recon(kind, hosts(kind, args), args)
             say(f'{RULE}\n--> Starting reconnaissance on {len(recon.hosts)} hosts ({kind})\n{RULE}')
             for name in wanted:

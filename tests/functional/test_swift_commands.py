@@ -4,7 +4,7 @@ import urllib.request
 
 import pytest
 
-from swift.cli import get_nodes, info
+from swift.cli import get_nodes, info, init
 from tests.swift_cluster import Cluster
 
 
@@ -72,6 +72,23 @@ def test_object_info_tells_what_a_file_holds_and_whether_it_is_sound(filled, cap
     info.object_info([str(path), '-d', str(filled.swift_dir)])
     said = capsys.readouterr().out
     assert '(the content has ' in said and 'Content-Length: 5 (the file has 6)' in said
+
+
+@pytest.mark.parametrize('command, ends, whole, rest', [
+    (info.object_info, '.data', '  X-Object-Meta-A: b', '  A: b'),
+    (info.container_info, '.db', '  X-Container-Meta-Colour: red', '  Colour: red')])
+def test_info_may_leave_out_what_all_names_of_a_block_share(filled, capsys, command, ends, whole, rest):
+    path = next(path for path in filled.files(ends) if 'accounts' not in str(path))
+    command([str(path), '-d', str(filled.swift_dir), '--drop-prefixes'])
+    said = capsys.readouterr().out.splitlines()
+    assert rest in said and whole not in said
+
+
+@pytest.mark.parametrize('argv, status', [
+    (['all', 'start'], 0), (['all', 'start', '--strict'], 1), (['proxy', 'start'], 1),
+    (['proxy', 'start', '--non-strict'], 0)])
+def test_a_server_without_conf_is_a_failure_where_it_is_named_or_strictness_is_asked_for(tmp_path, argv, status):
+    assert init.main([*argv, '--swift-dir', str(tmp_path), '--run-dir', str(tmp_path / 'run')]) == status
 
 
 @pytest.mark.parametrize('command, end, lines', [

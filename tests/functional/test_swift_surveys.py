@@ -96,6 +96,21 @@ def test_recon_says_who_does_not_answer(cluster, capsys):
         cluster.nodes[1].start('object')
 
 
+@pytest.mark.parametrize('size, shown', [(0, '0 B'), (1023, '1023 B'), (1024, '1 kB'), (1536 << 20, '1.5 GB'),
+                                         (5 << 60, '5120 PB')])
+def test_recon_may_show_sizes_with_units(size, shown):
+    assert recon.parser().parse_args(['--diskusage', '--human-readable']).human_readable
+    assert recon.readable(size) == shown
+
+
+def test_recon_is_told_how_far_clocks_may_be_apart(cluster, capsys):
+    asked = ['--time', '--swiftdir', str(cluster.swift_dir)]
+    assert recon.main([*asked, '--jitter', '60']) == 0
+    assert recon.main([*asked, '--jitter=-60']) == 1
+    # without a word about which, the object servers are asked
+    assert '4/4 hosts matched' in (said := capsys.readouterr().out) and '0/4 hosts matched' in said
+
+
 def test_recon_wants_to_be_told_what_to_ask(capsys):
     assert recon.main(['object']) == 2
     assert '--replication' in capsys.readouterr().out
