@@ -198,6 +198,16 @@ def test_links_to_encrypted_objects_are_read(user):
     assert listed['hard']['symlink_etag'] == md5 and listed['link']['symlink_path'].endswith('/c/target')
 
 
+def test_a_version_of_the_api_that_is_none_is_refused_before_old_objects_are_kept(user):
+    for name, headers in (('/kept', {}), ('/keeps', {'X-Versions-Location': 'kept'})):
+        assert user.ask('PUT', name, headers=headers).status_code == 201
+    assert user.ask('PUT', '/keeps/o', data=b'first').status_code == 201
+    for method in ('PUT', 'DELETE', 'GET', 'POST'):
+        answer = requests.request(method, user.url.replace('/v1/', '/v7/') + '/keeps/o', headers=user.token, timeout=20)
+        assert answer.status_code == 400, (method, answer.text)
+    assert user.ask('GET', '/keeps/o').content == b'first' and not user.ask('GET', '/kept').content
+
+
 def test_versions_are_encrypted_and_found_again(user):
     assert user.ask('PUT', '/versioned', headers={'X-Versions-Enabled': 'true'}).status_code == 201
     for body in (b'first', b'second'):

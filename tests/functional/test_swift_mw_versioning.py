@@ -27,7 +27,7 @@ class Cloud:
         self.store = Store()
         app = Symlink(self.store, options({}, LINK_OPTIONS))
         app = VersionedWrites(app, options({'allow_versioned_writes': 'true', 'allow_object_versioning': 'true',
-                                            **conf}, OPTIONS))
+                                            **conf}, OPTIONS), Constraints())
         app = StaticLargeObjects(app, options({'yield_frequency': '0'}, SLO_OPTIONS))
         app = Copy(app, options({'swift_dir': '/nonexistent'}, COPY_OPTIONS))
         self.app = ListingFormats(app, Constraints())

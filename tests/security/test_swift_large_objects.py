@@ -15,6 +15,7 @@ import requests
 from lxml import etree
 
 from swift.conf import options
+from swift.constraints import Constraints
 from swift.http import Request, Response
 from swift.middleware import bulk, dlo, slo, symlink, versioned_writes
 from swift.middleware import copy as copies
@@ -57,7 +58,7 @@ class Body:
 def filters(store):
     app = symlink.Symlink(store, options({}, symlink.OPTIONS))
     app = versioned_writes.VersionedWrites(app, options(
-        {'allow_versioned_writes': 'on', 'allow_object_versioning': 'on'}, versioned_writes.OPTIONS))
+        {'allow_versioned_writes': 'on', 'allow_object_versioning': 'on'}, versioned_writes.OPTIONS), Constraints())
     app = dlo.DynamicLargeObjects(app, options({'swift_dir': '/nonexistent'}, dlo.OPTIONS))
     app = slo.StaticLargeObjects(app, options({'yield_frequency': '0'}, slo.OPTIONS))
     app = copies.Copy(app, options({'swift_dir': '/nonexistent'}, copies.OPTIONS))

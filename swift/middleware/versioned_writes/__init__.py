@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from swift import conf as confs
+from swift import constraints
 from swift.http import Request, info, serving
 from swift.middleware.versioned_writes import accounts, legacy, names
 from swift.middleware.versioned_writes.containers import Containers
@@ -33,8 +34,9 @@ OPTIONS = {
 class VersionedWrites:
     """The filter."""
 
-    def __init__(self, app: Any, conf: Any) -> None:
+    def __init__(self, app: Any, conf: Any, limits: constraints.Constraints) -> None:
         self.app = app
+        self._versions = frozenset(limits.valid_api_versions)
         self._legacy = conf.allow_versioned_writes
         self._objects = conf.allow_object_versioning
 
@@ -46,8 +48,8 @@ class VersionedWrites:
     @serving
     def _serve(self, request: Request) -> Any:
         pieces = request.path.split('/', 4)
-        if len(pieces) < 3 or pieces[0] or not all(pieces[1:3]) or names.RESERVED in request.path \
-                or request.environ.get('HTTP_X_BACKEND_ALLOW_RESERVED_NAMES'):
+        if len(pieces) < 3 or pieces[0] or pieces[1] not in self._versions or not pieces[2] \
+                or names.RESERVED in request.path or request.environ.get('HTTP_X_BACKEND_ALLOW_RESERVED_NAMES'):
             return self.app
         if len(pieces) == 3 or not pieces[3]:
             return accounts.respond(self.app, request) if self._objects and request.method == 'GET' else self.app
@@ -78,9 +80,11 @@ class VersionedWrites:
 
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[Any], VersionedWrites]:
     """paste."""
-    conf = confs.options({**global_conf, **local_conf}, OPTIONS, '[filter:versioned_writes]')
+    given = {**global_conf, **local_conf}
+    conf = confs.options(given, OPTIONS, '[filter:versioned_writes]')
+    limits = constraints.load(given.get('swift_dir', '/etc/swift'))
     if conf.allow_versioned_writes:
         info.register('versioned_writes', allowed_flags=['x-versions-location', 'x-history-location'])
     if conf.allow_object_versioning:
         info.register('object_versioning')
-    return lambda app: VersionedWrites(app, conf)
+    return lambda app: VersionedWrites(app, conf, limits)
