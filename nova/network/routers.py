@@ -7,15 +7,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from nova.db import floating_ips, networks, ports, routers, subnets, tags
-from nova.db.floating_ips import FloatingIp
+from nova.db import floating_ips, ports, routers, subnets, tags
 from nova.db.ports import Port
 from nova.db.routers import Router
 from nova.db.subnets import Subnet
-from nova.network import addresses, faults, plugs, quotas, revisions
+from nova.network import faults, gateways, plugs, quotas, revisions
 from nova.network.rpc import wake
 from nova.wiring import Wiring
-from strata import errors
 from strata.context import Context
 from strata.db import retried
 
@@ -50,7 +48,7 @@ def create(wiring: Wiring, context: Context, items: Sequence[Mapping[str, Any]])
             tx.add(router)
             tx.flush()
             if info:
-                touched.add(_set_gateway(tx, wiring, context, router, info))
+                touched.add(gateways.put(tx, wiring, context, router, info))
             made.append(router.id)
         tx.flush()
         found = {router.id: router for router in routers.some(tx, Router.id.in_(made))}
@@ -69,7 +67,7 @@ def update(wiring: Wiring, context: Context, id: str, values: Mapping[str, Any],
         changed = dict(values)
         if 'external_gateway_info' in changed:
             info = changed.pop('external_gateway_info')
-            touched = _change_gateway(tx, wiring, context, router, info)
+            touched = gateways.change(tx, wiring, context, router, info)
         if 'routes' in changed:
             changed['routes'] = _routes(tx, router, changed['routes'] or [])
         revisions.revise(router, changed)
@@ -77,72 +75,6 @@ def update(wiring: Wiring, context: Context, id: str, values: Mapping[str, Any],
         router = get(tx, context.elevated(), id)
     wake(wiring, context, routers=[id], networks=touched)
     return router
-
-
-def _change_gateway(tx: Session, wiring: Wiring, context: Context, router: Router,
-                    info: Mapping[str, Any] | None) -> set[str]:
-    """Put the gateway where ``info`` says; the networks touched."""
-    old = ports.find(tx, context.elevated(), router.gateway_port_id) if router.gateway_port_id else None
-    if old is not None and info and info.get('network_id') in (None, old.network_id):
-        router.enable_snat = bool(info.get('enable_snat', True))
-        if info.get('external_fixed_ips'):
-            addresses.change(tx, old, info['external_fixed_ips'])
-        return {old.network_id}
-    touched = set()
-    if old is not None:
-        touched.add(old.network_id)
-        _clear_gateway(tx, router, old)
-    if info:
-        touched.add(_set_gateway(tx, wiring, context, router, info))
-    return touched
-
-
-def _clear_gateway(tx: Session, router: Router, port: Port) -> None:
-    if tx.scalar(sa.select(FloatingIp.id).where(FloatingIp.router_id == router.id,
-                                                FloatingIp.floating_network_id == port.network_id)):
-        raise faults.RouterExternalGatewayInUseByFloatingIp(id=router.id, net_id=port.network_id)
-    router.gateway_port_id = None
-    router.enable_snat = True
-    tx.flush()
-    plugs.erase(tx, port)
-
-
-def _set_gateway(tx: Session, wiring: Wiring, context: Context, router: Router,
-                 info: Mapping[str, Any]) -> str:
-    """Give a router without a gateway one; the external network's id."""
-    id = info.get('network_id')
-    network = networks.find(tx, context, id) if id else None
-    if network is None:
-        if not id:
-            raise errors.Invalid('Invalid input for external_gateway_info. Reason: network_id is missing.')
-        raise faults.NetworkNotFound(id=id)
-    if not network.external:
-        raise faults.BadRequest(reason=f'Network {id} is not an external network')
-    _check_no_overlap(tx, router, subnets.of_networks(tx, [network.id])[network.id])
-    port = plugs.make(tx, wiring, context, network_id=network.id, project_id='',
-                             fixed_ips=info.get('external_fixed_ips') or None, device_id=router.id,
-                             device_owner=ports.GATEWAY, host=router.host or '',
-                      port_security_enabled=False)
-    if not port.addresses:
-        raise faults.BadRequest(reason=f'Network {id} has no subnet with an address for a gateway')
-    router.gateway_port_id = port.id
-    router.enable_snat = bool(info.get('enable_snat', True))
-    tx.flush()
-    return network.id
-
-
-def _check_no_overlap(tx: Session, router: Router, coming: Sequence[Subnet], but: str | None = None) -> None:
-    """Refuse a subnet whose range overlaps with one the router is on already."""
-    ids = {address.subnet_id for port in routers.feet(tx, [router.id])[router.id] if port.id != but
-           for address in port.addresses}
-    for held in tx.scalars(sa.select(Subnet).where(Subnet.id.in_(ids))):
-        for subnet in coming:
-            if subnet.id == held.id:
-                raise faults.BadRequest(reason=f'Router already has a port on subnet {subnet.id}')
-            one, other = ipaddress.ip_network(held.cidr), ipaddress.ip_network(subnet.cidr)
-            if one.version == other.version and one.overlaps(other):      # type: ignore[arg-type]
-                raise faults.BadRequest(reason=(
-                    f'Cidr {other} of subnet {subnet.id} overlaps with cidr {one} of subnet {held.id}'))
 
 
 def _routes(tx: Session, router: Router, routes: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
@@ -187,7 +119,7 @@ def delete(wiring: Wiring, context: Context, id: str) -> None:
             port = ports.find(tx, context.elevated(), router.gateway_port_id)
             if port is not None:
                 touched.add(port.network_id)
-                _clear_gateway(tx, router, port)
+                gateways.clear(tx, router, port)
         tags.clear(tx, id)
         quotas.give(tx, router.project_id, {'router': 1})
         tx.delete(router)
@@ -229,7 +161,7 @@ def _foot_on(tx: Session, wiring: Wiring, context: Context, router: Router, subn
         raise faults.BadRequest(reason=f'Subnet for router interface must have a gateway IP: {subnet_id}')
     if not context.is_admin and subnet.project_id != context.project_id and not subnet.network.shared:
         raise faults.SubnetNotFound(id=subnet_id[:80])
-    _check_no_overlap(tx, router, [subnet])
+    gateways.check_no_overlap(tx, router, [subnet])
     _check_not_gateway(tx, router, subnet.network_id)
     holder = ports.holder(tx, subnet.network_id, subnet.gateway_ip)
     if holder is not None:
@@ -259,7 +191,7 @@ def _foot_of(tx: Session, context: Context, router: Router, port_id: str) -> Por
     here = subnets.some(tx, [address.subnet_id for address in port.addresses])
     if sum(subnet.ip_version == 4 for subnet in here) > 1:
         raise faults.BadRequest(reason='Cannot have multiple IPv4 subnets on router port')
-    _check_no_overlap(tx, router, here, but=port.id)
+    gateways.check_no_overlap(tx, router, here, but=port.id)
     plugs.join(tx, context, port, [])
     revisions.revise(port, {'device_id': router.id, 'device_owner': ports.INTERFACE,
                             'host': router.host or '',

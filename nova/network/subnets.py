@@ -12,7 +12,7 @@ from nova.db import networks, ports, subnets, tags
 from nova.db.networks import Network
 from nova.db.ports import Address, Port
 from nova.db.subnets import Subnet
-from nova.network import faults, ipam, quotas, revisions
+from nova.network import faults, gateways, ipam, quotas, revisions
 from nova.network.rpc import wake
 from nova.wiring import Wiring
 from strata.context import Context
@@ -37,7 +37,7 @@ def _refuse(reason: str) -> faults.InvalidInput:
 @retried
 def create(wiring: Wiring, context: Context, items: Sequence[Mapping[str, Any]]) -> Sequence[Subnet]:
     """Make subnets, all or none."""
-    made = []
+    made, touched = [], set()
     with wiring.db.transaction() as tx:
         for item in items:
             network = networks.locked(tx, item['network_id'])
@@ -49,11 +49,13 @@ def create(wiring: Wiring, context: Context, items: Sequence[Mapping[str, Any]])
             tx.flush()
             if subnet.automatic:
                 _spread(tx, subnet)
+            if network.external:
+                touched |= gateways.reach(tx, subnet)
             network.revision_number += 1
             made.append(subnet.id)
         tx.flush()
         found = {subnet.id: subnet for subnet in subnets.some(tx, made)}
-    wake(wiring, context, networks={subnet.network_id for subnet in found.values()})
+    wake(wiring, context, networks={subnet.network_id for subnet in found.values()}, routers=touched)
     return [found[id] for id in made]
 
 
@@ -74,9 +76,8 @@ def _new(tx: Session, network: Network, values: dict[str, Any]) -> Subnet:
 
 
 def _cidr(values: dict[str, Any]) -> ipam.Cidr:
+    """The range that was asked for; bits behind the prefix name a host and are dropped."""
     cidr = ipaddress.ip_network(values['cidr'], strict=False)
-    if str(cidr.network_address) != str(ipaddress.ip_address(values['cidr'].partition('/')[0])):
-        raise _refuse(f"'{values['cidr']}' isn't a recognized IP subnet cidr, '{cidr}' is recommended")
     if cidr.version != values['ip_version']:
         raise _refuse(f"Invalid input for cidr. Value {cidr} does not match the ip_version "
                       f"{values['ip_version']}")

@@ -54,6 +54,27 @@ def test_a_gateway_is_set_changed_and_cleared(cloud):
     assert cloud.ask(cloud.root, 'GET', '/ports')['ports'] == []
 
 
+def test_a_gateway_waits_for_the_first_subnet_of_its_network(cloud):
+    public, _ = cloud.network(cloud.root, None, **{'router:external': True})
+    router = cloud.make(cloud.alice, 'router', external_gateway_info={'network_id': public['id']})
+    assert router['external_gateway_info']['external_fixed_ips'] == []
+    inner, subnet = cloud.network(cloud.alice, '10.8.0.0/24')
+    act(cloud, cloud.alice, router, 'add_router_interface', subnet_id=subnet['id'])
+
+    def gateway():
+        shown = cloud.ask(cloud.alice, 'GET', f"/routers/{router['id']}")['router']
+        return [each['subnet_id'] for each in shown['external_gateway_info']['external_fixed_ips']]
+    cidrs = {'10.8.0.0/16': 4, '203.0.113.0/25': 4, '203.0.113.128/25': 4, '2001:db8::/64': 6}
+    made = []
+    for number, (cidr, version) in enumerate(cidrs.items()):
+        one = cloud.make(cloud.root, 'subnet', network_id=public['id'], ip_version=version, cidr=cidr)
+        if number == 0:      # the router is inside on that range
+            assert gateway() == []
+            cloud.ask(cloud.root, 'DELETE', f"/subnets/{one['id']}", status=204)
+        made.append(one['id'])
+    assert gateway() == [made[1], made[3]]
+
+
 def test_a_gateway_must_be_an_external_network(cloud):
     inner, _ = cloud.network(cloud.alice)
     for id, status in ((inner['id'], 400), ('11111111-1111-1111-1111-111111111111', 404), ('x', 400)):
