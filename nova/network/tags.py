@@ -36,11 +36,12 @@ def replace(wiring: Wiring, context: Context, collection: str, id: str, words: S
 
 
 @retried
-def add(wiring: Wiring, context: Context, collection: str, id: str, tag: str) -> None:
-    """Hang one more tag; one that is there already is a success."""
+def add(wiring: Wiring, context: Context, collection: str, id: str, words: Sequence[str]) -> None:
+    """Hang more tags; one that is there already is a success."""
     with wiring.db.transaction() as tx:
         get(tx, context, collection, id).revision_number += 1
-        tags.add(tx, id, tag)
+        for word in words:
+            tags.add(tx, id, word)
 
 
 @retried

@@ -156,6 +156,11 @@ def test_tags_are_hung_listed_searched_and_taken(cloud):
         found = cloud.ask(cloud.alice, 'GET', f'/networks?sort_key=name&{query}')['networks']
         assert ''.join(names(found)) == expected, query
     assert cloud.request(cloud.alice, 'GET', path + '/red').status == 204
+    assert cloud.ask(cloud.alice, 'POST', path, {'tags': ['red', 'green']}, status=201) == {
+        'tags': ['red', 'green']}
+    assert cloud.ask(cloud.alice, 'GET', path) == {'tags': ['blue', 'green', 'red']}
+    assert cloud.request(cloud.bob, 'POST', path, {'tags': ['mine']}).status == 404
+    assert cloud.request(cloud.reader, 'POST', path, {'tags': ['mine']}).status == 403
     cloud.ask(cloud.alice, 'DELETE', path + '/red', status=204)
     assert cloud.request(cloud.alice, 'GET', path + '/red').fault == 'TagNotFound'
     cloud.ask(cloud.alice, 'DELETE', path, status=204)
@@ -164,7 +169,6 @@ def test_tags_are_hung_listed_searched_and_taken(cloud):
 
 @pytest.mark.parametrize('values, fault', [
     ({'cidr': '10.0.0.0/33'}, 'HTTPBadRequest'),
-    ({'cidr': '10.0.0.5/24'}, 'InvalidInput'),
     ({'cidr': '2001:db8::/64'}, 'InvalidInput'),
     ({'cidr': '224.0.0.0/24'}, 'InvalidInput'),
     ({'cidr': '10.0.0.0/31'}, 'InvalidInput'),
@@ -191,6 +195,15 @@ def test_a_subnet_that_makes_no_sense_is_refused_by_name(cloud, values, fault):
     answer = cloud.request(cloud.alice, 'POST', '/subnets', {'subnet': body})
     assert answer.fault == fault and 400 <= answer.status < 410
     assert cloud.ask(cloud.alice, 'GET', '/subnets')['subnets'] == []
+
+
+@pytest.mark.parametrize('version, asked, cidr', [
+    (4, '10.99.99.0/16', '10.99.0.0/16'), (4, '10.0.0.5/24', '10.0.0.0/24'),
+    (6, '2001:DB8::9/64', '2001:db8::/64')])
+def test_bits_of_a_range_behind_its_prefix_are_dropped(cloud, version, asked, cidr):
+    network, _ = cloud.network(cloud.alice, None)
+    made = cloud.make(cloud.alice, 'subnet', network_id=network['id'], ip_version=version, cidr=asked)
+    assert made['cidr'] == cidr
 
 
 def test_subnets_of_one_network_do_not_overlap_and_those_of_two_may(cloud):
@@ -292,3 +305,11 @@ def test_routes_that_are_not_there_are_404_and_methods_405(cloud):
     answer = cloud.request(cloud.alice, 'PATCH', '/networks')
     assert answer.status == 405 and answer.headers['Allow'] == 'GET, POST'
     assert cloud.request(cloud.alice, 'POST', '/networks', b'{"network": ').status == 400
+
+
+def test_service_providers_are_listed_and_filtered(cloud):
+    [router] = cloud.ask(cloud.alice, 'GET', '/service-providers')['service_providers']
+    assert router == {'service_type': 'L3_ROUTER_NAT', 'name': 'single_node', 'default': True}
+    listed = cloud.ask(cloud.alice, 'GET', '/service-providers?service_type=VPN')
+    assert listed == {'service_providers': []}
+    assert cloud.request(cloud.alice, 'GET', '/service-providers?nonsense=1').status == 400

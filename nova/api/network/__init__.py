@@ -15,6 +15,7 @@ from nova.api.network import (  # noqa: E402
     quotas,
     routers,
     security_groups,
+    service_providers,
     subnets,
     tags,
     versions,
@@ -22,4 +23,4 @@ from nova.api.network import (  # noqa: E402
 from nova.api.network.rules import rules  # noqa: E402
 
 __all__ = ['agents', 'app', 'extensions', 'floatingips', 'networks', 'ports', 'quotas', 'routers', 'rules',
-           'security_groups', 'subnets', 'tags', 'versions', 'versions_app']
+           'security_groups', 'service_providers', 'subnets', 'tags', 'versions', 'versions_app']

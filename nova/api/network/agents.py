@@ -5,10 +5,10 @@ from typing import Any
 
 from nova.api.network import app
 from nova.api.network.policy import ADMIN, ANY_READER, Rule
+from nova.api.network.selection import selected
 from nova.db import services
 from nova.db.services import Service
 from nova.network import faults
-from strata import errors
 from strata.rest import Request
 
 BINARY = 'nova-network'
@@ -38,23 +38,10 @@ def _body(req: Request, service: Service, now: datetime.datetime) -> dict[str, A
             'resources_synced': None}
 
 
-def _selected(req: Request, agents: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The agents that the query's filters leave, with the fields it asks for."""
-    for name, words in req.query.items():
-        if name == 'fields':
-            continue
-        if name not in _FILTERS:
-            raise errors.Invalid('[{name}] is invalid attribute for filtering', name=repr(name[:40]))
-        wanted = {word.lower() for word in words}
-        agents = [agent for agent in agents if str(agent[name]).lower() in wanted]
-    fields = req.query.get('fields')
-    return [{key: agent[key] for key in agent if not fields or key in fields} for agent in agents]
-
-
 @app.get('/agents', allow=LIST)
 def index(req: Request) -> dict[str, Any]:
     """The nova-network daemons; none for those who may not see them."""
-    return {'agents': _selected(req, _agents(req)) if req.allows(GET) else []}
+    return {'agents': selected(req, _agents(req), _FILTERS) if req.allows(GET) else []}
 
 
 @app.get('/agents/{id}', allow=LIST)

@@ -45,6 +45,7 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
                                         'Rules show the prefix that takes effect.'),
     'security-groups-shared-filtering': ('Security group filtering on the shared field',
                                          'Security groups may be filtered by shared.'),
+    'service-type': ('Neutron Service Type Management', 'Which kinds of services are carried, and by what.'),
     'sorting': ('Sorting support', 'Lists may be sorted.'),
     'standard-attr-description': ('standard-attr-description', 'Resources have descriptions.'),
     'standard-attr-revisions': ('Resource revision numbers', 'Resources count their changes.'),
@@ -53,6 +54,7 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     'subnet-external-network': ('Subnet belongs to an external network',
                                 'Subnets tell whether they are external.'),
     'subnet-service-types': ('Subnet service types', 'Subnets may be kept for some kinds of ports.'),
+    'tag-creation': ('Tag creation', 'Several tags are hung at once, beside those that are there.'),
 }
 
 def _body(alias: str) -> dict[str, Any]:

@@ -45,6 +45,13 @@ def declare(collection: str, name: str) -> None:
         tags.replace(req.wiring, req.context, collection, id, body['tags'])
         return {'tags': body['tags']}
 
+    @app.post(base, body=TAGS, allow=change, late=True, status=201)
+    def extend(req: Request, id: str, body: dict[str, Any]) -> dict[str, Any]:
+        """These tags too."""
+        _held(req, collection, id)
+        tags.add(req.wiring, req.context, collection, id, body['tags'])
+        return {'tags': body['tags']}
+
     @app.delete(base, allow=change, late=True, status=204)
     def clear(req: Request, id: str) -> None:
         """No tags."""
@@ -62,7 +69,7 @@ def declare(collection: str, name: str) -> None:
         """One tag more."""
         _check(tag)
         _held(req, collection, id)
-        tags.add(req.wiring, req.context, collection, id, tag)
+        tags.add(req.wiring, req.context, collection, id, [tag])
 
     @app.delete(f'{base}/{{tag}}', allow=change, late=True, status=204)
     def remove(req: Request, id: str, tag: str) -> None:
