@@ -69,7 +69,16 @@ def test_nobody_answers_for_another_project(cloud):
     assert cloud.request(person('dave'), 'PUT', path, {'status': 'accepted'}).status == 404
     assert cloud.request(cloud.bob, 'PUT', path, {'status': 'maybe'}).status == 400
     assert cloud.request(cloud.bob, 'PUT', path, {}).status == 400
+    assert cloud.request(cloud.bob, 'PUT', path, {'status': 'accepted', 'other': 1}).status == 400
     assert cloud.get(path).json['status'] == 'pending'
+
+
+def test_the_member_in_the_url_counts_when_the_body_names_it_again(cloud):
+    id = cloud.active()['id']
+    share(cloud, id)
+    path = f'/v2/images/{id}/members/bob'
+    assert cloud.request(cloud.bob, 'PUT', path, {'status': 'accepted', 'member': 'dave'}).status == 200
+    assert cloud.get(path).json['status'] == 'accepted'
 
 
 @pytest.mark.parametrize('visibility', ['private', 'community', 'public'])

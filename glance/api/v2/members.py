@@ -13,7 +13,9 @@ from strata.rest import Document, Request
 CREATE = Document({'type': 'object', 'properties': {
     'member': {'type': 'string', 'minLength': 1, 'maxLength': 255, 'format': 'printable'}},
     'required': ['member'], 'additionalProperties': False})
-UPDATE = Document({'type': 'object', 'properties': {'status': {'type': 'string', 'enum': MEMBER_STATUSES}},
+#: a client may name the member again; the one in the URL counts
+UPDATE = Document({'type': 'object', 'properties': {'status': {'type': 'string', 'enum': MEMBER_STATUSES},
+                                                    'member': {'type': 'string'}},
                    'required': ['status'], 'additionalProperties': False})
 
 
