@@ -73,7 +73,7 @@ def new_mac() -> str:
 
 def _first_groups(tx: Session, port: Port) -> Sequence[str]:
     """The groups of a new port that was asked into none: the project's default where rules apply at all."""
-    if not port.port_security_enabled or port.device_owner.startswith('network:') or not port.addresses:
+    if not port.port_security_enabled or port.device_owner.startswith('network:'):
         return []
     id = security_groups.ensure_default(tx, port.project_id)
     return [id] if id else []
@@ -82,7 +82,7 @@ def _first_groups(tx: Session, port: Port) -> Sequence[str]:
 def join(tx: Session, context: Context, port: Port, group_ids: Sequence[str]) -> None:
     """Make these the port's security groups; each must be visible to the caller."""
     wanted = set(group_ids)
-    if wanted and (not port.port_security_enabled or not port.addresses):
+    if wanted and not port.port_security_enabled:
         raise faults.PortSecurityAndIPRequiredForSecurityGroups()
     security_groups.refuse_unseen(tx, context, wanted)
     _put(tx, port, wanted)

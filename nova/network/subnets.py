@@ -118,8 +118,8 @@ def _check_gateway(cidr: ipam.Cidr, gateway: str | None) -> None:
         return
     ip = ipaddress.ip_address(gateway)
     first, last = ipam.usable(cidr)
-    fits = ip.version == cidr.version and (first <= int(ip) <= last or (ip.version == 6 and ip.is_link_local))
-    if not fits:
+    # one outside of the range is somebody's gateway all the same: what lies between is not ours to know
+    if ip.version != cidr.version or (ip in cidr and not first <= int(ip) <= last):
         raise _refuse(f'Gateway {gateway} is not valid on subnet {cidr}')
 
 

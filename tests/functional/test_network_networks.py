@@ -173,7 +173,8 @@ def test_tags_are_hung_listed_searched_and_taken(cloud):
     ({'cidr': '224.0.0.0/24'}, 'InvalidInput'),
     ({'cidr': '10.0.0.0/31'}, 'InvalidInput'),
     ({'cidr': '0.0.0.0/0'}, 'InvalidInput'),
-    ({'gateway_ip': '10.0.1.1'}, 'InvalidInput'),
+    ({'gateway_ip': 'fe80::1'}, 'InvalidInput'),
+    ({'gateway_ip': '10.0.0.0'}, 'InvalidInput'),
     ({'gateway_ip': '10.0.0.255'}, 'InvalidInput'),
     ({'gateway_ip': '10.0.0.50', 'allocation_pools': [{'start': '10.0.0.2', 'end': '10.0.0.60'}]},
      'GatewayConflictWithAllocationPools'),
@@ -204,6 +205,19 @@ def test_bits_of_a_range_behind_its_prefix_are_dropped(cloud, version, asked, ci
     network, _ = cloud.network(cloud.alice, None)
     made = cloud.make(cloud.alice, 'subnet', network_id=network['id'], ip_version=version, cidr=asked)
     assert made['cidr'] == cidr
+
+
+def test_a_gateway_may_be_outside_of_the_range(cloud):
+    network, _ = cloud.network(cloud.alice, None)
+    made = cloud.make(cloud.alice, 'subnet', network_id=network['id'], ip_version=4, cidr='10.0.0.0/24',
+                      gateway_ip='10.0.1.1')
+    assert made['gateway_ip'] == '10.0.1.1'
+    assert made['allocation_pools'] == [{'start': '10.0.0.1', 'end': '10.0.0.254'}]
+    done = cloud.ask(cloud.alice, 'PUT', f"/subnets/{made['id']}", {'subnet': {'gateway_ip': '10.10.11.1'}})
+    assert done['subnet']['gateway_ip'] == '10.10.11.1'
+    router = cloud.make(cloud.alice, 'router')
+    path = f"/routers/{router['id']}/add_router_interface"
+    assert cloud.request(cloud.alice, 'PUT', path, {'subnet_id': made['id']}).status == 400
 
 
 def test_subnets_of_one_network_do_not_overlap_and_those_of_two_may(cloud):

@@ -158,6 +158,14 @@ def test_address_pairs_and_port_security_go_together(cloud):
         made['security_groups'][0]])[1] == 'PortSecurityAndIPRequiredForSecurityGroups'
 
 
+def test_a_port_without_an_address_has_security_groups_all_the_same(cloud):
+    network, _ = cloud.network(cloud.alice, None)
+    group = cloud.make(cloud.alice, 'security_group', name='g')
+    assert port(cloud, cloud.alice, network, security_groups=[group['id']])['security_groups'] == [group['id']]
+    bare = port(cloud, cloud.alice, network)
+    assert bare['fixed_ips'] == [] and len(bare['security_groups']) == 1
+
+
 def test_the_host_of_a_port_is_one_that_the_helper_would_take(cloud):
     network, _ = cloud.network(cloud.alice)
     made = port(cloud, cloud.alice, network)

@@ -147,6 +147,8 @@ class Networks:
     def _gateway(self, host: Links, state: NetworkState, bridge: Link, names: dict[str, str]) -> None:
         ranges = {subnet.gateway_ip: ipaddress.ip_network(subnet.cidr) for subnet in state.subnets
                   if subnet.gateway_ip and ':' not in subnet.cidr} if state.host_gateway else {}
+        # a gateway outside of its range would lead the host's own traffic to that address astray
+        ranges = {own: one for own, one in ranges.items() if ipaddress.ip_address(own) in one}
         host.ensure_addresses(bridge, [f'{own}/{one.prefixlen}' for own, one in ranges.items()])
         wanted = [add('chain', family='ip', table=names['masquerade'], name='postrouting', type='nat',
                       hook='postrouting', prio=100, policy='accept')] if ranges else []
