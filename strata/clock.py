@@ -36,6 +36,11 @@ def iso_micro(moment: datetime.datetime | None) -> str | None:
     return moment.isoformat(timespec='microseconds')[:26] if moment else None
 
 
+def next_second(moment: datetime.datetime) -> datetime.datetime:
+    """Where the second ends that ``moment`` is in: times are shown in whole ones, and compared with what was shown."""
+    return moment.replace(microsecond=0) + datetime.timedelta(seconds=1)
+
+
 def parse(text: str) -> datetime.datetime:
     """An aware UTC datetime from any ISO 8601 form; one without a zone is taken as UTC.
 

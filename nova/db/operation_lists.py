@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from nova.db.operations import Operation
-from strata import errors
+from strata import clock, errors
 from strata.db import keyset
 
 
@@ -21,7 +21,7 @@ def find(tx: Session, server_id: str, *, changes_since: datetime.datetime | None
     if changes_since is not None:
         query = query.where(changed >= changes_since)
     if changes_before is not None:
-        query = query.where(changed <= changes_before)
+        query = query.where(changed < clock.next_second(changes_before))
     after = None
     if marker is not None:
         after = tx.scalars(mine.where(Operation.request_id == marker).order_by(Operation.created_at)).first()

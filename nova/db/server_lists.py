@@ -16,7 +16,7 @@ from nova.db.patterns import matches
 from nova.db.ports import Address, Port, PortGroup
 from nova.db.security_groups import SecurityGroup
 from nova.db.servers import Server, ServerTag, visible
-from strata import errors
+from strata import clock, errors
 from strata.context import Context
 from strata.db import Sort, keyset
 
@@ -112,7 +112,7 @@ def _conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
     if wanted.changes_since is not None:
         conditions.append(changed >= wanted.changes_since)
     if wanted.changes_before is not None:
-        conditions.append(changed <= wanted.changes_before)
+        conditions.append(changed < clock.next_second(wanted.changes_before))
     if wanted.config_drive is not None:
         conditions.append(Server.config_drive.is_(wanted.config_drive))
     if wanted.locked is not None:

@@ -148,3 +148,17 @@ def test_deleted_servers_are_listed_to_admins_and_by_changes(cloud, three):
     assert cloud.call('GET', '/servers?status=DELETED').status == 403
     [gone] = cloud.get('/servers/detail?deleted=true', who='admin')['servers']
     assert gone['status'] == 'DELETED' and gone['OS-SRV-USG:terminated_at']
+
+
+def test_a_server_has_changed_before_the_second_that_it_shows(three, cloud):
+    shown = {server['name']: server['updated']
+             for server in cloud.get('/servers/detail', version='2.66')['servers']}
+    for name, updated in shown.items():
+        assert name in names(cloud, f'changes-since={updated}&changes-before={updated}', version='2.66')
+        second = int(updated[17:19])
+        if second:
+            assert name not in names(cloud, f'changes-before={updated[:17]}{second - 1:02}Z', version='2.66')
+    actions = f"/servers/{three['web-1']}/os-instance-actions"
+    [action] = cloud.get(actions, version='2.66')['instanceActions']
+    at = f"?changes-since={action['updated_at']}&changes-before={action['updated_at']}"
+    assert cloud.get(actions + at, version='2.66')['instanceActions'] == [action]
