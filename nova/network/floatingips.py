@@ -91,6 +91,8 @@ def _associate(tx: Session, context: Context, floating: FloatingIp, port_id: str
     port = ports.find(tx, context, port_id)
     if port is None:
         raise faults.PortNotFound(id=port_id[:80])
+    if port.project_id != floating.project_id and not context.is_admin:
+        raise faults.BadRequest(reason=f'Port {port.id} is of another project than floating IP {floating.id}')
     subnet_id, address = _fixed(port, fixed)
     if (floating.port_id, floating.fixed_ip_address) == (port.id, address):
         return
@@ -132,12 +134,12 @@ def _fixed(port: Port, asked: str | None) -> tuple[str, str]:
 @retried
 def update(wiring: Wiring, context: Context, id: str, values: Mapping[str, Any],
            revision: int | None = None) -> FloatingIp:
-    """Associate a floating IP with a port, dissociate it (``port_id`` null), or describe it anew."""
+    """Associate a floating IP with a port, dissociate it (``port_id`` null, or nothing at all), or describe it anew."""
     with wiring.db.transaction() as tx:
         floating = _locked(tx, id)
         revisions.check(floating, revision)
         before, changed = _routers([floating]), dict(values)
-        named, fixed = 'port_id' in changed, changed.pop('fixed_ip_address', None)
+        named, fixed = 'port_id' in changed or not changed, changed.pop('fixed_ip_address', None)
         port_id = changed.pop('port_id', None)
         revisions.revise(floating, changed)
         if port_id:

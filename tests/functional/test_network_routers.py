@@ -179,6 +179,11 @@ def test_a_floating_ip_is_taken_associated_moved_and_given_back(story):
     there = cloud.ask(cloud.alice, 'PUT', path, {'floatingip': {'port_id': cloud.port['id']}})['floatingip']
     assert there['fixed_ip_address'] == cloud.port['fixed_ips'][0]['ip_address']
     assert there['router_id'] == cloud.router['id'] and there['port_details']['network_id'] == cloud.inner['id']
+    same = cloud.ask(cloud.alice, 'PUT', path, {'floatingip': {'description': 'new'}})['floatingip']
+    assert (same['description'], same['port_id']) == ('new', cloud.port['id'])
+    blank = cloud.ask(cloud.alice, 'PUT', path, {'floatingip': {}})['floatingip']
+    assert blank['port_id'] is None and blank['description'] == 'new'
+    cloud.ask(cloud.alice, 'PUT', path, {'floatingip': {'port_id': cloud.port['id']}})
     gone = cloud.ask(cloud.alice, 'PUT', path, {'floatingip': {'port_id': None}})['floatingip']
     assert gone['port_id'] is gone['router_id'] is gone['fixed_ip_address'] is gone['port_details'] is None
     cloud.ask(cloud.alice, 'DELETE', path, status=204)
@@ -234,6 +239,8 @@ def test_floating_ips_that_make_no_sense_are_refused_by_name(story):
             'floating_network_id': cloud.public_network['id'], **values}})
         return answer.status, answer.fault
     assert fault(port_id=lonely['id']) == (404, 'ExternalGatewayForFloatingIPNotFound')
+    foreign = cloud.make(cloud.root, 'port', network_id=cloud.inner['id'], project_id='bob')
+    assert fault(port_id=foreign['id']) == (400, 'BadRequest')
     assert fault(port_id=bare['id']) == fault(port_id=two['id']) == (400, 'BadRequest')
     assert fault(port_id=two['id'], fixed_ip_address='10.0.99.99') == (400, 'BadRequest')
     assert fault(floating_network_id=cloud.inner['id']) == (400, 'BadRequest')
