@@ -25,7 +25,7 @@ PROTOCOLS = {'ah': 51, 'dccp': 33, 'egp': 8, 'esp': 50, 'gre': 47, 'icmp': 1, 'i
              'ipv6-route': 43, 'ospf': 89, 'pgm': 113, 'rsvp': 46, 'sctp': 132, 'tcp': 6, 'udp': 17,
              'udplite': 136, 'vrrp': 112}
 WITH_PORTS = {6, 17, 33, 132, 136}
-ONLY_IPV6 = {58, 43, 44, 59, 60}
+ONLY_IPV6 = {41, 43, 44, 58, 59, 60}
 
 
 def get(tx: Session, context: Context, id: str) -> SecurityGroup:
@@ -126,10 +126,11 @@ def create(wiring: Wiring, context: Context, items: Sequence[Mapping[str, Any]])
     with wiring.db.transaction() as tx:
         for item in items:
             project_id = item['project_id']
+            # the first of a project's groups is not refused for the default one that comes with it
+            quotas.take(tx, wiring, project_id, {'security_group': 1, 'security_group_rule': 2})
             ensure_default(tx, project_id)
             if item.get('name') == 'default':
                 raise faults.SecurityGroupDefaultAlreadyExists()
-            quotas.take(tx, wiring, project_id, {'security_group': 1, 'security_group_rule': 2})
             group = SecurityGroup(**item)
             tx.add(group)
             tx.flush()

@@ -93,6 +93,8 @@ def test_a_rule_is_there_once(cloud):
     ({'protocol': 'bogus'}, 'SecurityGroupRuleInvalidProtocol'),
     ({'protocol': '256'}, 'SecurityGroupRuleInvalidProtocol'),
     ({'protocol': 'icmpv6', 'ethertype': 'IPv4'}, 'SecurityGroupEthertypeConflictWithProtocol'),
+    ({'protocol': 'ipv6-encap', 'ethertype': 'IPv4'}, 'SecurityGroupEthertypeConflictWithProtocol'),
+    ({'protocol': '41', 'ethertype': 'IPv4'}, 'SecurityGroupEthertypeConflictWithProtocol'),
     ({'remote_ip_prefix': '2001:db8::/64'}, 'SecurityGroupRuleParameterConflict'),
     ({'remote_ip_prefix': 'nonsense'}, 'HTTPBadRequest'),
     ({'direction': 'sideways'}, 'HTTPBadRequest'),
@@ -150,3 +152,36 @@ def test_foreign_groups_take_no_rules(cloud):
     assert cloud.request(cloud.alice, 'DELETE',
                          f"/security-group-rules/{group['security_group_rules'][0]['id']}"
                          ).fault == 'SecurityGroupRuleNotFound'
+
+
+def test_many_groups_at_once_may_each_stand_in_an_object_of_their_own(cloud):
+    for items in ([{'name': 'a'}, {'name': 'b'}], [{'security_group': {'name': 'a'}}, {'name': 'b'}]):
+        answer = cloud.request(cloud.alice, 'POST', '/security-groups', {'security_groups': items})
+        assert answer.status == 201
+        assert [each['name'] for each in answer.json['security_groups']] == ['a', 'b']
+    for bad in ([{'security_group': 'a'}], [{'security_group': {'name': 'a'}, 'name': 'b'}], 'ab', {'a': 'b'}, [1]):
+        assert cloud.request(cloud.alice, 'POST', '/security-groups', {'security_groups': bad}).status == 400
+
+
+def test_a_quota_of_one_group_allows_the_first_beside_the_default_one(cloud):
+    cloud.ask(cloud.root, 'PUT', '/quotas/alice', {'quota': {'security_group': 1}})
+    cloud.make(cloud.alice, 'security_group', name='first')
+    second = cloud.request(cloud.alice, 'POST', '/security-groups', {'security_group': {'name': 'x'}})
+    assert second.fault == 'OverQuota'
+    found = cloud.ask(cloud.alice, 'GET', '/security-groups')['security_groups']
+    assert {each['name'] for each in found} == {'default', 'first'}
+
+
+def test_a_port_without_an_address_is_in_the_groups_that_it_is_put_in(cloud):
+    network = cloud.make(cloud.alice, 'network')
+    group = cloud.make(cloud.alice, 'security_group', name='web')
+    port = cloud.make(cloud.alice, 'port', network_id=network['id'])
+    assert port['fixed_ips'] == []
+    path = f"/ports/{port['id']}"
+    answer = cloud.request(cloud.alice, 'PUT', path, {'port': {
+        'security_groups': ['11111111-1111-1111-1111-111111111111']}})
+    assert answer.fault == 'SecurityGroupNotFound'
+    changed = cloud.ask(cloud.alice, 'PUT', path, {'port': {'security_groups': [group['id']]}})['port']
+    assert changed['security_groups'] == [group['id']]
+    assert changed['revision_number'] > port['revision_number']
+    assert cloud.request(cloud.alice, 'DELETE', f"/security-groups/{group['id']}").fault == 'SecurityGroupInUse'

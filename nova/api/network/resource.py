@@ -51,9 +51,16 @@ class OneOrMany(Document):
         super().__init__(one)
 
     def parse(self, document: Any, asked: Version) -> Given:
-        """The resources in a body; ``errors.Invalid`` names the attribute at fault."""
+        """The resources in a body; ``errors.Invalid`` names the attribute at fault.
+
+        Each of many may stand in an object of its own, as it would alone.
+        """
         if isinstance(document, dict) and self.plural in document:
-            return Given(self.many.parse(document, asked)[self.plural], True)
+            items = document[self.plural]
+            if isinstance(items, list):
+                items = [each[self.name] if isinstance(each, dict) and set(each) == {self.name} else each
+                         for each in items]
+            return Given(self.many.parse({**document, self.plural: items}, asked)[self.plural], True)
         return Given([super().parse(document, asked)[self.name]], False)
 
 
@@ -101,10 +108,10 @@ class Resource:
         for item in given.items:
             project = self._project(req, item)
             asked = {**item, 'project_id': project, 'tenant_id': project}
-            self.check(req, 'create', asked, item, target)
             if project != req.context.project_id and not req.context.is_admin:
                 raise errors.Invalid("Specifying 'project_id' or 'tenant_id' other than the authenticated project in "
                                      'request requires admin privileges')
+            self.check(req, 'create', asked, item, target)
             values = {each.key or key: each.default for key, each in self.attributes.items()
                       if 'c' in each.on and each.default is not kinds.ABSENT}
             wanted.append({**values, **self._plain(item), 'project_id': project})
@@ -210,7 +217,8 @@ class Resource:
             elif name not in self.attributes or (condition := self._condition(name, words)) is None:
                 unknown.append(name)
             else:
-                conditions.append(sa.false() if name in but else condition)
+                secret = name in but and self.attributes[name].shown
+                conditions.append(sa.false() if secret else condition)
         if unknown:
             raise errors.Invalid('[{names}] is invalid attribute for filtering',
                                  names=', '.join(repr(name[:40]) for name in sorted(unknown)))
@@ -303,8 +311,11 @@ def _is_true(req: Request, name: str) -> bool:
 
 def _links(req: Request, rows: Sequence[Any], limit: int | None, backwards: bool) -> list[dict[str, str]]:
     """The pages after and before this one, as far as there may be any."""
-    if limit is None or not rows:
+    if limit is None:
         return []
+    if not rows:      # beyond the end, and before it is the last page
+        past = 'marker' in req.query and not backwards
+        return [{'rel': 'previous', 'href': _href(req, None, True)}] if past else []
     full, links = len(rows) == limit, []
     if full or backwards:
         links.append({'rel': 'next', 'href': _href(req, rows[-1].id, False)})
@@ -313,10 +324,11 @@ def _links(req: Request, rows: Sequence[Any], limit: int | None, backwards: bool
     return links
 
 
-def _href(req: Request, marker: str, backwards: bool) -> str:
+def _href(req: Request, marker: str | None, backwards: bool) -> str:
     query = [(name, value) for name, values in req.query.items()
              if name not in ('marker', 'page_reverse') for value in values]
-    query.append(('marker', marker))
+    if marker is not None:
+        query.append(('marker', marker))
     if backwards:
         query.append(('page_reverse', 'True'))
     return f'{req.path_url}?{urllib.parse.urlencode(query)}'
