@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from nova.db.subnets import Subnet
 
 
+#: the smallest MTU of a link
+LEAST_MTU = 68
+
+
 class Revised(Stamped):
     """A row whose changes are counted, as clients see them in ``revision_number``."""
 
@@ -46,6 +50,11 @@ class Network(Base, Revised, Tagged):
     availability_zone_hints: Mapped[Any] = mapped_column(db.Json, default=list)
 
     subnets: Mapped[list['Subnet']] = relationship(viewonly=True, lazy='raise', order_by='Subnet.created_at')
+
+    @property
+    def link_mtu(self) -> int:
+        """The MTU of the links that carry the network, which is never less than a link can have."""
+        return max(self.mtu, LEAST_MTU)
 
 
 def visible(context: Context) -> sa.Select[Any]:

@@ -151,6 +151,10 @@ class InvalidSharedSetting(errors.Conflict):
     message = 'Unable to reconfigure sharing settings for network {network}. Multiple tenants are using it.'
 
 
+class NetworkMTUSubnetConflict(errors.Conflict):
+    message = 'MTU {mtu} of network {id} is less than {least}, the least that its IPv{version} subnets need.'
+
+
 class ExternalNetworkInUse(errors.Conflict):
     message = ('External network {id} cannot be updated to be made non-external, since it has '
                'existing gateway ports.')

@@ -13,7 +13,7 @@ from nova.db.floating_ips import FloatingIp
 from nova.db.networks import Network
 from nova.db.ports import Address, Port
 from nova.db.subnets import Subnet
-from nova.network import faults, quotas, revisions, security_groups
+from nova.network import faults, quotas, revisions, security_groups, subnets
 from nova.network.rpc import wake
 from nova.wiring import Wiring
 from strata.context import Context
@@ -21,8 +21,6 @@ from strata.db import retried
 
 #: the bytes VXLAN adds to each packet over IPv4
 VXLAN_OVERHEAD = 50
-#: the smallest MTU that IPv4 allows
-LEAST_MTU = 68
 VLANS = (1, 4094)
 VNIS = (1, 2 ** 24 - 1)
 
@@ -114,8 +112,8 @@ def _mtu(wiring: Wiring, kind: str, asked: int | None) -> int:
     most = wiring.conf.network.mtu - (VXLAN_OVERHEAD if kind == 'vxlan' else 0)
     if asked and asked > most:
         raise faults.InvalidInput(error_message=f'Requested MTU is too big, maximum is {most}')
-    if asked and asked < LEAST_MTU:
-        raise faults.InvalidInput(error_message=f'Requested MTU is too small, minimum is {LEAST_MTU}')
+    if asked and asked < 0:
+        raise faults.InvalidInput(error_message='An MTU is not negative')
     return asked or most
 
 
@@ -135,6 +133,8 @@ def update(wiring: Wiring, context: Context, id: str, values: Mapping[str, Any],
         changed = dict(values)
         if 'mtu' in changed:
             changed['mtu'] = _mtu(wiring, network.network_type, changed['mtu'])
+            subnets.check_mtu(id, changed['mtu'], tx.scalars(
+                sa.select(Subnet.ip_version).where(Subnet.network_id == id).distinct()).all())
         revisions.revise(network, changed)
         tx.flush()
         network = get(tx, context.elevated(), id)

@@ -86,7 +86,7 @@ def _refuse_if_going(tx: Session, server: Server) -> None:
 
 def _plugged(port: Port) -> Plugged:
     return Plugged(port_id=port.id, network_id=port.network_id, mac=port.mac_address, device=port.device,
-                   mtu=port.network.mtu,
+                   mtu=port.network.link_mtu,
                    addresses=tuple(address.ip_address for address in port.addresses), tag=port.device_tag)
 
 

@@ -47,7 +47,7 @@ def _network(wiring: Wiring, network: Network, ranges: Iterable[Subnet], plugged
     served = {address.subnet_id: address.ip_address for address in server.addresses} if server else {}
     host, owner = wiring.host, wiring.conf.network.tap_owner      # asked once: there may be thousands of ports
     return words.NetworkState(
-        id=network.id, host=host, **_medium(wiring, network, peers), mtu=network.mtu,
+        id=network.id, host=host, **_medium(wiring, network, peers), mtu=network.link_mtu,
         external=network.external, host_gateway=network.external and network.network_type == 'local',
         admin_state_up=network.admin_state_up, dhcp_mac=server.mac_address if server else None,
         dns_domain=wiring.conf.network.dns_domain,
@@ -162,12 +162,12 @@ def _router(router: Router, feet: Iterable[Port], floating: Iterable[floating_ip
             ranges: Mapping[str, Subnet], outside: Mapping[str, Network]) -> words.RouterState:
     gateway, nexthops = None, ()
     if router.gateway is not None:
-        gateway = _foot(router.gateway, ranges, outside[router.gateway.network_id].mtu)
+        gateway = _foot(router.gateway, ranges, outside[router.gateway.network_id].link_mtu)
         nexthops = tuple(ranges[address.subnet_id].gateway_ip for address in router.gateway.addresses
                          if ranges[address.subnet_id].gateway_ip)      # type: ignore[assignment]
     return words.RouterState(
         id=router.id, admin_state_up=router.admin_state_up, gateway=gateway, gateway_nexthops=nexthops,
-        interfaces=tuple(_foot(port, ranges, port.network.mtu) for port in feet if port.admin_state_up),
+        interfaces=tuple(_foot(port, ranges, port.network.link_mtu) for port in feet if port.admin_state_up),
         enable_snat=router.enable_snat, routes=_routes(router.routes),
         floating_ips=tuple(words.FloatingIp(id=each.id, floating_ip_address=each.floating_ip_address,
                                             fixed_ip_address=str(each.fixed_ip_address))

@@ -1,7 +1,7 @@
 """Subnets: the address ranges of networks, and what makes one acceptable."""
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +18,8 @@ from nova.wiring import Wiring
 from strata.context import Context
 from strata.db import retried
 
+#: the smallest MTU that each version of IP allows
+LEAST_MTU = {4: 68, 6: 1280}
 MOST_NAMESERVERS = 5
 MOST_ROUTES = 20
 
@@ -28,6 +30,13 @@ def get(tx: Session, context: Context, id: str) -> Subnet:
     if subnet is None:
         raise faults.SubnetNotFound(id=id[:80])
     return subnet
+
+
+def check_mtu(network_id: str, mtu: int, versions: Iterable[int]) -> None:
+    """``NetworkMTUSubnetConflict`` if packets of a network would be too small for a version of IP on it."""
+    for version in versions:
+        if mtu < LEAST_MTU[version]:
+            raise faults.NetworkMTUSubnetConflict(id=network_id, mtu=mtu, least=LEAST_MTU[version], version=version)
 
 
 def _refuse(reason: str) -> faults.InvalidInput:
@@ -62,6 +71,7 @@ def create(wiring: Wiring, context: Context, items: Sequence[Mapping[str, Any]])
 def _new(tx: Session, network: Network, values: dict[str, Any]) -> Subnet:
     """A subnet from what was asked, with everything that was not asked for worked out."""
     cidr = _cidr(values)
+    check_mtu(network.id, network.mtu, [cidr.version])
     _check_overlap(tx, network, cidr)
     if 'gateway_ip' not in values:
         values['gateway_ip'] = ipam.default_gateway(cidr)

@@ -98,7 +98,7 @@ def test_others_see_shared_and_external_networks_only(cloud):
 def test_what_is_the_admins_is_refused_to_a_member(cloud, attribute):
     answer = cloud.request(cloud.alice, 'POST', '/networks', {'network': attribute})
     assert (answer.status, answer.fault) == (403, 'PolicyNotAuthorized')
-    assert cloud.request(cloud.alice, 'POST', '/networks', {'network': {'tenant_id': 'bob'}}).status == 403
+    assert cloud.request(cloud.alice, 'POST', '/networks', {'network': {'tenant_id': 'bob'}}).status == 400
     assert cloud.request(cloud.reader, 'POST', '/networks', {'network': {}}).status == 403
 
 
@@ -115,7 +115,7 @@ def test_a_shared_network_is_changed_by_its_owner_only_and_a_foreign_one_is_not_
 
 @pytest.mark.parametrize('body', [
     {'network': {'nonsense': 1}}, {'network': {'name': 'x' * 256}}, {'network': {'mtu': 'big'}},
-    {'network': {'mtu': 90000}}, {'network': {'mtu': 67}}, {'network': {'mtu': '-5'}},
+    {'network': {'mtu': 90000}}, {'network': {'mtu': '-5'}},
     {'network': {'id': 'x'}}, {'network': {'admin_state_up': 'perhaps'}}, {'network': {'tags': ['a']}},
     {'net': {}}, {},
     {'network': []}, [], {'networks': []}])
@@ -143,6 +143,61 @@ def test_lists_are_filtered_sorted_and_paged(cloud):
                 '?shared=maybe', '?sort_dir=asc'):
         assert cloud.request(cloud.alice, 'GET', '/networks' + bad).status == 400, bad
     assert cloud.request(cloud.alice, 'GET', '/networks?marker=nobody').status == 404
+
+
+def test_a_page_beyond_the_end_links_back_and_all_pages_can_be_walked_either_way(cloud):
+    for name in 'abc':
+        cloud.make(cloud.alice, 'network', name=name)
+
+    def walk(path, way):
+        seen = []
+        while True:
+            page = cloud.ask(cloud.alice, 'GET', path)
+            seen += names(page['networks'])
+            links = {each['rel']: each['href'] for each in page.get('networks_links', ())}
+            if way not in links:
+                return seen, links
+            url = urllib.parse.urlsplit(links[way])
+            path = f'{url.path}?{url.query}'
+    seen, links = walk('/networks?limit=1&sort_key=name', 'next')
+    assert seen == ['a', 'b', 'c'] and set(links) == {'previous'}
+    url = urllib.parse.urlsplit(links['previous'])
+    assert walk(f'{url.path}?{url.query}', 'previous')[0] == ['c', 'b', 'a']
+    assert 'networks_links' not in cloud.ask(cloud.bob, 'GET', '/networks?limit=1')
+
+
+def test_subnets_are_searched_by_whether_their_network_is_shared(cloud):
+    shared, common = cloud.network(cloud.root, shared=True)
+    _, own = cloud.network(cloud.alice)
+    for who in (cloud.alice, cloud.root):
+        for asked, there in ((True, common), (False, own)):
+            found = cloud.ask(who, 'GET', f'/subnets?shared={asked}')['subnets']
+            assert [each['id'] for each in found] == [there['id']]
+            assert 'shared' not in found[0]
+    assert cloud.request(cloud.alice, 'GET', '/subnets?shared=perhaps').status == 400
+
+
+@pytest.mark.parametrize('version, cidr, least', [(4, '10.0.0.0/24', 68), (6, '2001:db8::/64', 1280)])
+def test_packets_that_are_too_small_for_a_subnet_are_refused(cloud, version, cidr, least):
+    small = cloud.make(cloud.alice, 'network', mtu=least - 1)
+    subnet = {'ip_version': version, 'cidr': cidr}
+    answer = cloud.request(cloud.alice, 'POST', '/subnets', {'subnet': {'network_id': small['id'], **subnet}})
+    assert (answer.status, answer.fault) == (409, 'NetworkMTUSubnetConflict')
+    path = f"/networks/{small['id']}"
+    cloud.ask(cloud.alice, 'PUT', path, {'network': {'mtu': least}})
+    cloud.make(cloud.alice, 'subnet', network_id=small['id'], **subnet)
+    answer = cloud.request(cloud.alice, 'PUT', path, {'network': {'mtu': least - 1}})
+    assert (answer.status, answer.fault) == (409, 'NetworkMTUSubnetConflict')
+    assert cloud.ask(cloud.alice, 'GET', path)['network']['mtu'] == least
+
+
+def test_a_subnet_may_be_for_any_kind_of_device(cloud):
+    network = cloud.make(cloud.alice, 'network')
+    for number, kind in ((1, 'rack:one'), (2, 'rack:two')):
+        cloud.make(cloud.alice, 'subnet', network_id=network['id'], ip_version=4, cidr=f'10.0.{number}.0/24',
+                   service_types=[kind])
+        port = cloud.make(cloud.alice, 'port', network_id=network['id'], device_owner=kind)
+        assert [each['ip_address'].startswith(f'10.0.{number}.') for each in port['fixed_ips']] == [True]
 
 
 def test_tags_are_hung_listed_searched_and_taken(cloud):

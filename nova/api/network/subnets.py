@@ -46,11 +46,11 @@ SUBNET = Resource('subnet', 'subnets', Subnet, {
     'ipv6_ra_mode': Attribute(schema=_MODE, on='c'),
     'ipv6_address_mode': Attribute(schema=_MODE, on='c'),
     'service_types': Attribute(schema={'type': 'array', 'maxItems': 16, 'uniqueItems': True,
-                                       'items': {'type': 'string', 'pattern': '^(network|compute|baremetal):',
-                                                 'maxLength': 255}}, on='cu'),
+                                       'items': {'type': 'string', 'minLength': 1, 'maxLength': 255}}, on='cu'),
     'subnetpool_id': Attribute(schema=_NULL, on='c', key='_', source=lambda subnet: None),
     'segment_id': shown(lambda subnet: None),
     'router:external': shown('external', condition=lambda words: Network.external.in_(boolean(words))),
+    'shared': Attribute(shown=False, condition=lambda words: Network.shared.in_(boolean(words))),
 })
 
 GET = Rule('get_subnet', ANY_READER, 'See subnets.')
