@@ -17,7 +17,7 @@ from typing import Any
 
 from strata import green
 from swift.db.errors import DatabaseBusy
-from swift.storage import files, locks, pickles, syncs
+from swift.storage import commit, files, locks, pickles, syncs
 from swift.storage.errors import Locked
 
 LOG = logging.getLogger(__name__)
@@ -90,8 +90,20 @@ def append(path: str, row: Row) -> tuple[int, syncs.Key] | None:
     return descriptor, (found.st_dev, found.st_ino)
 
 
-#: one sync for the rows of a file that come together; files of their own go side by side
-_ROUNDS = syncs.Rounds(data=True)
+def _bring(descriptor: int, *, device: int, meanwhile: Callable[[], None]) -> None:
+    """What a file holds is on disk; where one sync does for several files, with those that come together."""
+    place = device, os.fstatvfs(descriptor).f_fsid
+    if not commit.ordered(*place):
+        syncs.sync(descriptor, data=True, device=device)
+        return
+    syncs.await_written(descriptor, device)
+    os.utime(descriptor)      # a change after the data of all of them, so that the sync of the last brings them along
+    _TOGETHER.join(place, descriptor)
+
+
+_TOGETHER = syncs.Rounds()
+#: the rows of a file that come together are brought to disk together
+_ROUNDS = syncs.Rounds(_bring, files.begin_writing)
 
 
 def finish(descriptor: int, key: syncs.Key) -> None:

@@ -4,6 +4,8 @@
     write_out(fd)           its data has left for the disk, which may still hold it in its cache
     Rounds().join(key, fd)  as ``sync``: one for all who come while the one before it is under way
 
+``meanwhile`` is what a caller has to do while the disk works.
+
 Where the disk is slower than it is worth, the kernel is asked to do it (AIO's
 FSYNC) and tells an eventfd when it is done, so that no greenlet waits for
 another's sync.  Waking a native thread for it would cost four times as much CPU;
@@ -15,7 +17,7 @@ import errno
 import os
 import platform
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from strata import green
@@ -82,7 +84,7 @@ class Kernel:
         self._spare: list[_Slot] = []
         self._made = 0
 
-    def sync(self, fd: int, data: bool) -> bool:
+    def sync(self, fd: int, data: bool, meanwhile: Callable[[], None] | None = None) -> bool:
         """Sync a file; ``False`` if the kernel takes no more.  Raises ``OSError`` if it failed."""
         slot = self._spare.pop() if self._spare else self._make()
         control = slot.control
@@ -97,6 +99,8 @@ class Kernel:
             raise OSError(code, os.strerror(code))
         self._slots[slot.number] = slot
         try:
+            if meanwhile is not None:
+                meanwhile()
             while slot.result is None:
                 watch.read()
                 watch.ready = False
@@ -162,23 +166,28 @@ _syncing: dict[int, Pace] = {}
 _writing: dict[int, Pace] = {}
 
 
-def sync(fd: int, *, data: bool = False, device: int | None = None) -> None:
+def sync(fd: int, *, data: bool = False, device: int | None = None,
+         meanwhile: Callable[[], None] | None = None) -> None:
     """A file, or a directory, is on disk; ``data``: but for what only tells times.  Raises ``OSError``.
 
-    ``device``: its number, if that is known.
+    ``device``: its number, if that is known.  ``meanwhile``: called while the kernel works, or before; not to raise.
     """
     if device is None:
         device = os.fstat(fd).st_dev
     pace = _syncing.get(device) or _syncing.setdefault(device, Pace(QUICK))
     if not pace.slow():
+        if meanwhile is not None:
+            meanwhile()
         began = time.perf_counter()
         _block(fd, data)
         pace.took(time.perf_counter() - began)
         return
     kernel = _aio()
-    if kernel is None or not kernel.sync(fd, data):
+    if kernel is None or not kernel.sync(fd, data, meanwhile):
         own = os.dup(fd)      # whoever is killed closes his while the thread goes on
         try:
+            if meanwhile is not None:
+                meanwhile()
             green.native(_block, own, data)
         finally:
             os.close(own)
@@ -209,28 +218,34 @@ def write_out(fd: int, device: int) -> None:
 
     Others get a turn meanwhile; when that is over it has left, as a rule.
     """
+    files.begin_writing(fd)
+    green.turn()
+    await_written(fd, device)
+
+
+def await_written(fd: int, device: int) -> None:
+    """As ``write_out``, of a file that was begun to be written: nobody gets a turn where disks are quick."""
     pace = _writing.get(device) or _writing.setdefault(device, Pace(SHORT))
     if pace.slow():
         sync(fd, data=True, device=device)
         return
     began = time.perf_counter()
-    files.begin_writing(fd)
-    busy = time.perf_counter() - began
-    green.turn()
-    began = time.perf_counter()
     files.await_written(fd)
-    pace.took(busy + time.perf_counter() - began)
+    pace.took(time.perf_counter() - began)
 
 
 class _Round:
     """One sync, and those who wait for it."""
 
-    __slots__ = ('error', 'fd', 'waiting')
+    __slots__ = ('beginning', 'error', 'fd', 'over', 'waiting')
 
-    def __init__(self) -> None:
+    def __init__(self, fd: int) -> None:
+        #: who has something to do once it has begun, and who waits for its end
+        self.beginning: list[list[Any]] = []
         self.waiting: list[list[Any]] = []
         self.error: OSError | None = None
-        self.fd = -1
+        self.fd = fd
+        self.over = False
 
 
 class Rounds:
@@ -239,47 +254,68 @@ class Rounds:
     Before a sync begins others get a turn, and may join.
     """
 
-    def __init__(self, *, data: bool = False) -> None:
-        self.data = data
+    def __init__(self, action: Callable[..., None] | None = None,
+                 prepare: Callable[[int], None] | None = None) -> None:
+        """``action``: what is done with a file in place of ``sync``, called as it is; ``prepare``: before the turn."""
+        self._action = action
+        self._prepare = prepare
         self._next: dict[Key, _Round] = {}
         self._running: dict[Key, _Round] = {}
 
-    def join(self, key: Key, fd: int) -> None:
-        """Wait for a sync that begins after this was called.  Raises ``OSError``.
+    def join(self, key: Key, fd: int, meanwhile: Callable[[], None] | None = None) -> None:
+        """Wait for a sync that begins after this was called.  Raises ``OSError``, or what ``meanwhile`` does.
 
         Of those with the same ``key`` who come together the last one's file is
-        synced, which is to be enough for all of them.
+        synced, which is to be enough for all of them.  ``meanwhile`` is not to wait: all of them would.
         """
         joined = self._next.get(key)
         if joined is None:
-            self._lead(key, fd)
+            self._lead(key, fd, meanwhile)
             return
         joined.fd = fd      # it has not begun
         try:
-            green.pause(joined.waiting)
+            green.pause(joined.waiting if meanwhile is None else joined.beginning)
         except BaseException:
             if joined.fd == fd:
                 joined.fd = -1      # ours is about to be closed
             raise
+        if meanwhile is not None and joined.error is None:
+            meanwhile()
+            if not joined.over:
+                green.pause(joined.waiting)
         if joined.error is not None:
             raise joined.error
 
-    def _lead(self, key: Key, fd: int) -> None:
-        mine = self._next[key] = _Round()
-        mine.fd = fd
+    def _lead(self, key: Key, fd: int, meanwhile: Callable[[], None] | None) -> None:
+        mine = self._next[key] = _Round(fd)
+        failures: list[Exception] = []
+
+        def begun() -> None:
+            green.resume(mine.beginning)
+            if meanwhile is not None:
+                try:
+                    meanwhile()
+                except Exception as error:      # nobody's but ours
+                    failures.append(error)
         try:
+            if self._prepare is not None:
+                self._prepare(fd)
             green.turn()
             while (before := self._running.get(key)) is not None:
                 green.pause(before.waiting)
             self._running[key] = self._next.pop(key)
             if mine.fd < 0:
                 raise OSError(errno.EBADF, 'its file was closed')
-            sync(mine.fd, data=self.data, device=key[0])
+            (self._action or sync)(mine.fd, device=key[0], meanwhile=begun)
         except BaseException as error:
             mine.error = error if isinstance(error, OSError) else OSError(errno.EINTR, 'a sync was given up')
             raise
         finally:
+            mine.over = True
             for rounds in (self._next, self._running):
                 if rounds.get(key) is mine:
                     del rounds[key]
+            green.resume(mine.beginning)
             green.resume(mine.waiting)
+        if failures:
+            raise failures[0]

@@ -13,9 +13,10 @@ import subprocess
 import pytest
 
 from strata import green
+from swift.db import pending
 from swift.obj import hashes
 from swift.obj.store import Store
-from swift.storage import commit, files, pickles
+from swift.storage import commit, files, pickles, syncs
 from tests.swift_objects import DEVICE, file_of, settings, write
 
 pytestmark = pytest.mark.root
@@ -113,6 +114,37 @@ def test_everything_that_was_committed_survives_a_crash(disk, request):
     with open(f'{disk.path}/deep/er/still/alone', 'rb') as file:
         assert file.read() == b'alone'
     assert len(kept) == 200
+    assert not os.path.exists(f'{disk.path}/lost')
+
+
+def test_rows_that_came_together_survive_a_crash_and_what_was_linked_before_them(disk, request):
+    if 'without' in request.node.callspec.params['disk']:
+        pytest.skip('after a crash it wants fsck first')
+    for number in range(7):
+        os.makedirs(f'{disk.path}/{number}')
+        pending.finish(*pending.append(f'{disk.path}/{number}/x.db.pending', ('first',)))
+    os.sync()
+    linked = begin(disk, b'linked')
+    syncs.write_out(linked.fd, os.fstat(linked.fd).st_dev)
+    linked.link(f'{disk.path}/objects/linked')
+
+    def work(number):
+        for turn in range(5):
+            pending.finish(*pending.append(f'{disk.path}/{number % 7}/x.db.pending', (number, turn)))
+    green.Pool(40).map(work, range(40))
+    linked.close()
+    lost = begin(disk, b'lost')
+    lost.link(f'{disk.path}/lost')
+    lost.close()
+    disk.crash()
+    disk.mount()
+    rows = []
+    for number in range(7):
+        pending.drain(f'{disk.path}/{number}/x.db.pending', rows.extend)
+    assert sorted(row for row in rows if row != ('first',)) == [
+        (number, turn) for number in range(40) for turn in range(5)]
+    with open(f'{disk.path}/objects/linked', 'rb') as file:
+        assert file.read() == b'linked'
     assert not os.path.exists(f'{disk.path}/lost')
 
 
