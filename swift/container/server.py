@@ -18,6 +18,7 @@ from swift.db.server import HTML, PLAIN, DatabaseServer
 from swift.http import HttpError, Request, Response, listings
 from swift.http.path import quote
 from swift.realms import Realms
+from swift.storage import commit
 from swift.timestamp import Timestamp
 
 LOG = logging.getLogger(__name__)
@@ -48,7 +49,9 @@ class ContainerServer(DatabaseServer):
         broker = self.broker(drive, part, account, container)
         self.devices.check_space(f'{self.devices.root}/{drive}')      # it is mounted: the broker has looked
         if name:
-            return self._put_object(request, broker, name, timestamp)
+            place = self._place(request, drive)
+            self._put_object(request, broker, name, timestamp)
+            return Response(201, b'', {**HTML, **place})
         metadata = self._checked_metadata(request, timestamp)
         wanted = self._policy_index(request)
         created = self._make(request, broker, timestamp, wanted)
@@ -105,9 +108,10 @@ class ContainerServer(DatabaseServer):
         timestamp = request.timestamp
         broker = self.broker(drive, part, account, container)
         if name:
+            place = self._place(request, drive)
             index = self._policy_index(request) or 0
             self._take_in(broker, timestamp, index, lambda: broker.delete_object(name, timestamp, index))
-            return Response(204, b'', HTML)
+            return Response(204, b'', {**HTML, **place})
         if not broker.exists:
             raise HttpError(404)
         before = broker.info()
@@ -150,7 +154,20 @@ class ContainerServer(DatabaseServer):
 
     # -- objects
 
-    def _put_object(self, request: Request, broker: ContainerBroker, name: str, timestamp: Timestamp) -> Response:
+    def _place(self, request: Request, drive: str) -> dict[str, str]:
+        """What the file system of rows is called, if an object server asks.
+
+        Raises ``HttpError`` 412 if it has told the name of another, for then its object may not be on disk yet.
+        """
+        said = request.headers.get(commit.PLACE)
+        if said is None:
+            return {}
+        place = {commit.PLACE: commit.named(commit.identity(f'{self.devices.root}/{drive}'))}
+        if said not in ('?', place[commit.PLACE]):
+            raise HttpError(412, headers=place)
+        return place
+
+    def _put_object(self, request: Request, broker: ContainerBroker, name: str, timestamp: Timestamp) -> None:
         headers = request.headers
         try:
             size = int(headers['X-Size'])
@@ -164,7 +181,6 @@ class ContainerServer(DatabaseServer):
         self._take_in(broker, timestamp, index, lambda: broker.put_object(
             name, timestamp, size, kind, etag, storage_policy_index=index, content_type_timestamp=times[0],
             meta_timestamp=times[1]))
-        return Response(201, b'', HTML)
 
     def _take_in(self, broker: ContainerBroker, timestamp: Timestamp, index: int, change: Callable[[], None]) -> None:
         """Change it; a container of the cluster's own accounts is made when it is first used.

@@ -18,7 +18,7 @@ import contextlib
 import errno
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Self
 
 from strata import green
@@ -37,7 +37,7 @@ from swift.obj.errors import (
 from swift.obj.upload import Upload
 from swift.policies import Policy, datadir
 from swift.storage import files, quarantine
-from swift.storage.errors import NoSpace
+from swift.storage.errors import Locked, NoSpace
 from swift.timestamp import Timestamp
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ LOG = logging.getLogger(__name__)
 #: of the data file, whatever a POST said
 KEPT = frozenset({'Content-Length', 'ETag', 'X-Static-Large-Object', 'deleted'})
 SYSTEM = 'x-object-sysmeta-'
+#: called when a file has got its name, see ``storage/commit``
+Linked = Callable[[str], None]
 NOTHING: dict[str, str] = {}
 
 
@@ -292,34 +294,45 @@ class DiskFile:
         stem = timestamps.encode(when, Timestamp(typed), explicit=True) if typed else when.internal
         self._write_empty(f'{stem}.meta', metadata)
 
-    def delete(self, timestamp: Timestamp) -> None:
+    def delete(self, timestamp: Timestamp, linked: Linked | None = None) -> None:
         """Keep that the object was deleted.  Raises ``NoSpace`` or ``OSError``."""
-        self._write_empty(f'{timestamp.internal}.ts', {'X-Timestamp': timestamp.internal})
+        self._write_empty(f'{timestamp.internal}.ts', {'X-Timestamp': timestamp.internal}, linked)
 
     def install_empty(self, filename: str, metadata: Mapping[str, str]) -> None:
         """Keep a ``.meta`` or ``.ts`` of another replica as it is there.  Raises as ``write_metadata``."""
         self._write_empty(filename, metadata)
 
-    def _write_empty(self, filename: str, metadata: Mapping[str, str]) -> None:
+    def _write_empty(self, filename: str, metadata: Mapping[str, str], linked: Linked | None = None) -> None:
         assert self.name is not None
         try:
             file = files.Unnamed(self.partition_path, self.tmp)
             try:
                 metadatas.write(file.fd, {**metadata, 'name': self.name}, self.device)
-                self.settle(file, filename, at_once=True)
+                self.settle(file, filename, at_once=True, linked=linked)
             finally:
                 file.close()
         except OSError as error:
             raise self.translated(error) from error
 
-    def settle(self, file: files.Unnamed, filename: str, *, heavy: bool = False, at_once: bool = False) -> None:
+    def settle(self, file: files.Unnamed, filename: str, *, heavy: bool = False, at_once: bool = False,
+               linked: Linked | None = None) -> None:
         """Put a finished file in its place, durably; remove what it makes obsolete.  Raises ``OSError``.
 
         ``at_once``: it is but a moment since the object was opened, if it was: what somebody else may have put there
         since is left to whoever next looks for obsolete files.
         """
+        noted = False
+
+        def meanwhile(where: str) -> None:
+            nonlocal noted
+            if linked is not None:
+                linked(where)
+            with contextlib.suppress(Locked):      # others would have to wait with us
+                hashes.invalidate(self.suffix_path, 0)
+                noted = True
         known, self.names = self.names, None
-        changed = self.store.committer.commit(file, f'{self.path}/{filename}', new=known == [], heavy=heavy)
+        changed = self.store.committer.commit(file, f'{self.path}/{filename}', new=known == [], heavy=heavy,
+                                              meanwhile=meanwhile)
         names = [filename]
         if self.suffix_path in changed:
             pass      # the directory is new
@@ -330,7 +343,8 @@ class DiskFile:
                 names = os.listdir(self.path)
         if len(names) > 1 or filename.endswith('.ts'):      # a tombstone may be too old to be kept at all
             hashes.clean(self.path, self.store.reclaim_age, names)
-        hashes.invalidate(self.suffix_path)
+        if not noted:
+            hashes.invalidate(self.suffix_path)
 
     def discard(self, names: Iterable[str]) -> None:
         """Remove these files, which are where they belong by now, and what is left empty."""

@@ -57,10 +57,13 @@ def _booted() -> float:
 BOOTED = _booted()
 
 
-def invalidate(suffix_directory: str) -> None:
-    """Note that something in a suffix directory has changed.  Raises ``Locked`` or ``OSError``."""
+def invalidate(suffix_directory: str, patience: float = TIMEOUT) -> None:
+    """Note that something in a suffix directory has changed.
+
+    Raises ``Locked`` if others hold the partition for ``patience`` seconds, or ``OSError``.
+    """
     partition, _, suffix = suffix_directory.rpartition('/')
-    lock = locks.take(partition, TIMEOUT)
+    lock = locks.take(partition, patience)
     try:
         fd = green.system.open(f'{partition}/{INVALID}', os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o644)
         try:

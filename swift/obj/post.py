@@ -92,4 +92,4 @@ def _update_listing(server: 'ObjectServer', names: 'Names', request: Request, fi
     headers = {'X-Size': data['Content-Length'], 'X-Content-Type': kind, 'X-Timestamp': file.data_timestamp.internal,
                'X-Content-Type-Timestamp': typed, 'X-Meta-Timestamp': metadata['X-Timestamp'], 'X-Etag': data['ETag']}
     put.override(headers, request, data)
-    server.updates.container('PUT', names.triple, request, headers, names.device, names.policy)
+    server.updates.listing('PUT', names.triple, request, headers, names.device, names.policy).finish()

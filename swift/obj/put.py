@@ -55,12 +55,13 @@ def put(server: 'ObjectServer', request: Request) -> Response:
         metadata.update({'Content-Length': str(upload.written), 'ETag': etag})
         metadata.update({name: value for name, value in footers.items() if server.keeps(name.lower())
                          or name.lower() in server.allowed})
-        upload.finish(metadata)
-    update_queue(server, names, request, before, expiry, upload.written)
-    headers = {'X-Size': metadata['Content-Length'], 'X-Content-Type': metadata['Content-Type'],
-               'X-Timestamp': when.internal, 'X-Etag': etag}
-    override(headers, request, footers)
-    server.updates.container('PUT', names.triple, request, headers, names.device, names.policy)
+        headers = {'X-Size': metadata['Content-Length'], 'X-Content-Type': metadata['Content-Type'],
+                   'X-Timestamp': when.internal, 'X-Etag': etag}
+        override(headers, request, footers)
+        with server.updates.listing('PUT', names.triple, request, headers, names.device, names.policy) as listing:
+            upload.finish(metadata, listing.begin)
+            update_queue(server, names, request, before, expiry, upload.written)
+            listing.finish()
     return Response(201, b'', {'Content-Type': 'text/html; charset=UTF-8', 'Etag': f'"{etag}"'})
 
 

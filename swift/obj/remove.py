@@ -63,7 +63,8 @@ def _bury(server: 'ObjectServer', names: 'Names', file: 'DiskFile', request: Req
     when = request.timestamp
     if expiry:
         server.updates.expiry('DELETE', expiry, names.triple, request, names.device, names.policy)
-    file.delete(when)
-    server.updates.container('DELETE', names.triple, request, {'X-Timestamp': when.internal}, names.device,
-                             names.policy)
+    with server.updates.listing('DELETE', names.triple, request, {'X-Timestamp': when.internal}, names.device,
+                                names.policy) as listing:
+        file.delete(when, listing.begin)
+        listing.finish()
 

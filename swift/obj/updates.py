@@ -3,6 +3,14 @@
 Updates for the replicas of a container go out side by side while the client
 waits for ``container_update_timeout`` at most.  Whatever does not arrive is
 kept in ``async_pending`` on the object's device before anything else happens.
+
+A container must not list what is not on disk.  Where its row is on the file system
+that the object is on, and that has one journal, whatever brings the row to disk brings the object
+along.  So such a container is told while the object's sync is under way::
+
+    object server                         container server
+      PUT ... X-Backend-File-System: ?      201 ... X-Backend-File-System: name     now and then
+      PUT ... X-Backend-File-System: name   201, or 412: its rows are elsewhere
 """
 
 import logging
@@ -10,7 +18,7 @@ import os
 import time
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, Self
 
 from strata import errors, green
 from strata.backend import Exchange, Pool, ready
@@ -20,6 +28,7 @@ from swift.http.request import Request
 from swift.obj.store import Store
 from swift.policies import Policy
 from swift.storage import files
+from swift.storage.commit import PLACE
 from swift.timestamp import Timestamp
 
 LOG = logging.getLogger(__name__)
@@ -27,6 +36,8 @@ LOG = logging.getLogger(__name__)
 EMPTY_ETAG = 'd41d8cd98f00b204e9800998ecf8427e'
 #: containers of a day in the queue of expiring objects
 PER_DAY = 100
+#: seconds that a container server is believed that its rows are on a file system
+FRESH = 60.0
 
 
 class Target:
@@ -41,6 +52,14 @@ class Target:
         self.port = int(port)
         self.device = device
 
+    @property
+    def key(self) -> 'Key':
+        """Tells it from others."""
+        return self.ip, self.port, self.device
+
+
+Key = tuple[str, int, str]
+
 
 class Updates:
     """What one object server sends to container servers."""
@@ -53,18 +72,21 @@ class Updates:
         self.agent = f'object-server {os.getpid()}'
         prefix = conf.auto_create_account_prefix
         self.queue = prefix + conf.expiring_objects_account_name
+        #: the file systems that rows of container servers are on; empty for what has no name
+        self._places: dict[Key, str] = {}
+        self._fresh_until = 0.0
 
-    def container(self, op: str, names: tuple[str, str, str], request: Request, headers: dict[str, str],
-                  device: str, policy: Policy) -> None:
-        """List an object in its container, or take it off (``op``: PUT or DELETE)."""
+    def listing(self, op: str, names: tuple[str, str, str], request: Request, headers: dict[str, str],
+                device: str, policy: Policy) -> 'Update':
+        """To list an object in its container, or take it off (``op``: PUT or DELETE)."""
         given = request.headers
         hosts, devices = _list(given.get('X-Container-Host')), _list(given.get('X-Container-Device'))
         partition = given.get('X-Container-Partition')
-        if partition is None or not hosts:
-            return
-        if len(hosts) != len(devices):
+        if partition is None:
+            hosts = devices = []
+        elif len(hosts) != len(devices):
             LOG.error('X-Container-Host and X-Container-Device do not go together: %s, %s', hosts, devices)
-            return
+            hosts = devices = []
         headers = {**headers, **self._origin(request), 'X-Backend-Storage-Policy-Index': str(policy.index)}
         container_path = None
         account, container, obj = names
@@ -75,7 +97,7 @@ class Updates:
                   'db_state': given.get('X-Container-Root-Db-State')}
         if container_path:
             update['container_path'] = container_path
-        self._send(_Update(update, partition, device, policy, request.timestamp), _targets(hosts, devices))
+        return Update(self, update, partition or '', device, policy, request.timestamp, _targets(hosts, devices))
 
     def expiry(self, op: str, when: int, names: tuple[str, str, str], request: Request, device: str,
                policy: Policy, *, size: int | None = None, content_type_timestamp: str | None = None) -> None:
@@ -108,11 +130,11 @@ class Updates:
                   'obj': f'{when:010d}-{account}/{container}/{obj}', 'headers': headers, 'db_state': None}
         if len(hosts) != len(devices) or partition is None:
             hosts = devices = []
-        entry = _Update(update, partition or '', device, policy, request.timestamp)
+        entry = Update(self, update, partition or '', device, policy, request.timestamp, _targets(hosts, devices))
         if not hosts:
-            self._keep(entry)
+            self.keep(entry)
             return
-        self._send(entry, _targets(hosts, devices))
+        entry.finish()
 
     def expiry_container(self, when: int, account: str, container: str, obj: str) -> str:
         """The container of the queue that an object's expiry goes to: by time, and spread by the object's hash."""
@@ -125,65 +147,21 @@ class Updates:
         return {'X-Trans-Id': environ.get('HTTP_X_TRANS_ID', '-'), 'User-Agent': self.agent,
                 'Referer': f'{request.method} {request.base_url}{request.quoted_path}'}
 
-    def _send(self, entry: '_Update', targets: list[Target | None]) -> None:
-        """Tell all at once; what is not answered in time is kept, and goes on behind the response.
+    def place(self, target: Target) -> str | None:
+        """The file system of a container server's rows; ``None`` if that is not known of late."""
+        now = time.monotonic()
+        if now > self._fresh_until:
+            self._fresh_until = now + FRESH
+            self._places.clear()
+        return self._places.get(target.key)
 
-        Raises ``OSError`` if it could not be kept: then nothing may be acknowledged.
-        """
-        deadline = time.monotonic() + self.conf.container_update_timeout
-        told = [(target, self._ask(entry, target)) for target in targets]
-        missed, late = False, []
-        for target, exchange in told:
-            if target is None or exchange is None:
-                missed = True
-            elif ready((exchange,), deadline - time.monotonic()):
-                missed = not self._hear(entry, target, exchange) or missed
-            else:
-                late.append((target, exchange))
-        if not missed and not late:
-            return
-        try:
-            path = self._keep(entry)
-        except BaseException:
-            for _, exchange in late:
-                exchange.close()
-            raise
-        for target, exchange in late:
-            LOG.debug('updates of containers go on behind a response')
-            green.spawn(self._hear_late, entry, target, exchange, '' if missed or len(late) > 1 else path)
+    def learn(self, target: Target, answer: Any) -> None:
+        """Take in what an answer says of the place of a container server's rows."""
+        if len(self._places) < 10000:
+            self._places[target.key] = answer.headers.get(PLACE, '')
 
-    def _ask(self, entry: '_Update', target: Target | None) -> Exchange | None:
-        """Send the update; ``None`` if that failed."""
-        if target is None:
-            return None
-        update = entry.update
-        path = f'/{target.device}/{entry.partition}{paths.quote(_path(update))}'
-        try:
-            return self.pool.begin(target.ip, target.port, update['op'], path, update['headers'],
-                                   timeout=self.conf.node_timeout)
-        except (errors.Error, OSError) as error:
-            LOG.warning('%s %s: %s; kept for the updater', update['op'], path, error)
-            return None
-
-    def _hear(self, entry: '_Update', target: Target, exchange: Exchange) -> bool:
-        """Take the answer; whether it is a success.  Whatever else it is, the updater finds out again."""
-        what = entry.update['op'], _path(entry.update), target.ip, target.port
-        try:
-            answer = exchange.answer()
-            answer.body()
-            if 200 <= answer.status < 300:
-                return True
-            LOG.warning('%s %s on %s:%s answered %s; kept for the updater', *what, answer.status)
-        except (errors.Error, OSError) as error:
-            LOG.warning('%s %s on %s:%s: %s; kept for the updater', *what, error)
-        return False
-
-    def _hear_late(self, entry: '_Update', target: Target, exchange: Exchange, path: str) -> None:
-        """As ``_hear``; ``path``: where the update is kept, if it is for this target alone."""
-        if self._hear(entry, target, exchange) and path:
-            files.remove(path)
-
-    def _keep(self, entry: '_Update') -> str:
+    def keep(self, entry: 'Update') -> str:
+        """Leave an update to the updater; where it is kept.  Raises ``OSError``."""
         update = entry.update
         if self.store.metrics is not None:
             self.store.metrics.count('async_pendings')
@@ -191,14 +169,111 @@ class Updates:
                                       entry.when, entry.policy)
 
 
-class _Update(NamedTuple):
-    """What to tell, and what the file is named by if nobody listens."""
+class Update:
+    """One update, and whom it is for; as a context, what is not finished is given up."""
 
-    update: dict[str, Any]
-    partition: str
-    device: str
-    policy: Policy
-    when: Timestamp
+    __slots__ = ('_asked', '_updates', 'device', 'partition', 'policy', 'targets', 'update', 'when')
+
+    def __init__(self, updates: Updates, update: dict[str, Any], partition: str, device: str, policy: Policy,
+                 when: Timestamp, targets: list[Target | None]) -> None:
+        """``update``: what to tell; ``device``, ``policy`` and ``when``: where it is kept if nobody listens."""
+        self._updates = updates
+        self.update = update
+        self.partition = partition
+        self.device = device
+        self.policy = policy
+        self.when = when
+        self.targets = targets
+        #: requests under way to those who were told before
+        self._asked: dict[Target, Exchange] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for exchange in self._asked.values():
+            exchange.close()
+
+    def begin(self, where: str) -> None:
+        """Tell those whose rows are on the file system ``where``, on which the object is; it may not be on disk yet."""
+        for target in self.targets:
+            if where and target is not None and self._updates.place(target) == where:
+                exchange = self._ask(target, where)
+                if exchange is not None:
+                    self._asked[target] = exchange
+
+    def finish(self) -> None:
+        """Tell all others at once; what is not answered in time is kept, and goes on behind the response.
+
+        Raises ``OSError`` if it could not be kept: then nothing may be acknowledged.
+        """
+        deadline = time.monotonic() + self._updates.conf.container_update_timeout
+        asked, self._asked = self._asked, {}
+        told = [(target, asked.get(target) or self._ask(target)) if target else (None, None)
+                for target in self.targets]
+        missed, late = False, []
+        for target, exchange in told:
+            if target is None or exchange is None:
+                missed = True
+            elif ready((exchange,), deadline - time.monotonic()):
+                missed = not self._hear(target, exchange) or missed
+            else:
+                late.append((target, exchange))
+        if not missed and not late:
+            return
+        try:
+            path = self._updates.keep(self)
+        except BaseException:
+            for _, exchange in late:
+                exchange.close()
+            raise
+        for target, exchange in late:
+            LOG.debug('updates of containers go on behind a response')
+            green.spawn(self._hear_late, target, exchange, '' if missed or len(late) > 1 else path)
+
+    def _ask(self, target: Target, where: str | None = None) -> Exchange | None:
+        """Send the update, for rows on ``where`` or anywhere; ``None`` if that failed."""
+        update, headers = self.update, self.update['headers']
+        if where is None and self._updates.place(target) is None:
+            where = '?'
+        if where is not None:
+            headers = {**headers, PLACE: where}
+        path = f'/{target.device}/{self.partition}{paths.quote(_path(update))}'
+        try:
+            return self._updates.pool.begin(target.ip, target.port, update['op'], path, headers,
+                                            timeout=self._updates.conf.node_timeout)
+        except (errors.Error, OSError) as error:
+            LOG.warning('%s %s: %s; kept for the updater', update['op'], path, error)
+            return None
+
+    def _hear(self, target: Target, exchange: Exchange) -> bool:
+        """Take the answer; whether it is a success.  Whatever else it is, the updater finds out again."""
+        what = self.update['op'], _path(self.update), target.ip, target.port
+        try:
+            answer = exchange.answer()
+            answer.body()
+            if PLACE in answer.headers or self._updates.place(target) is None:
+                self._updates.learn(target, answer)
+            if 200 <= answer.status < 300:
+                return True
+            if answer.status == 412:      # its rows are elsewhere, now that the object is on disk it may have one
+                again = self._ask(target)
+                return again is not None and 200 <= _status(again) < 300
+            LOG.warning('%s %s on %s:%s answered %s; kept for the updater', *what, answer.status)
+        except (errors.Error, OSError) as error:
+            LOG.warning('%s %s on %s:%s: %s; kept for the updater', *what, error)
+        return False
+
+    def _hear_late(self, target: Target, exchange: Exchange, path: str) -> None:
+        """As ``_hear``; ``path``: where the update is kept, if it is for this target alone."""
+        if self._hear(target, exchange) and path:
+            files.remove(path)
+
+
+def _status(exchange: Exchange) -> int:
+    answer = exchange.answer()
+    answer.body()
+    return answer.status
 
 
 def _list(value: str | None) -> list[str]:

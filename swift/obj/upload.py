@@ -9,7 +9,7 @@ import errno
 import hashlib
 import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Self
 
 from strata import green
@@ -129,21 +129,23 @@ class Upload:
         files.forget(fd, self._synced, self.written - self._synced)
         self._synced = self.written
 
-    def finish(self, metadata: Mapping[str, str]) -> None:
+    def finish(self, metadata: Mapping[str, str], linked: Callable[[str], None] | None = None) -> None:
         """Give the object its metadata and its place; it is durable when this returns.
 
-        ``metadata`` has X-Timestamp, Content-Length and ETag; the name is added.
+        ``metadata`` has X-Timestamp, Content-Length and ETag; the name is added.  ``linked`` is called when it has
+        its place, see ``storage/commit``.
         Raises ``MetadataTooLarge``, ``NoSpace`` or ``OSError``.
         """
-        self.install(f'{Timestamp(metadata["X-Timestamp"]).internal}.data', metadata)
+        self.install(f'{Timestamp(metadata["X-Timestamp"]).internal}.data', metadata, linked)
 
-    def install(self, filename: str, metadata: Mapping[str, str]) -> None:
+    def install(self, filename: str, metadata: Mapping[str, str],
+                linked: Callable[[str], None] | None = None) -> None:
         """As ``finish``, under the name that the file has at another replica."""
         file = self.file
         assert file.name is not None
         try:
             metadatas.write(self._unnamed.fd, {**metadata, 'name': file.name}, file.device)
-            file.settle(self._unnamed, filename, heavy=self.written >= LARGE)
+            file.settle(self._unnamed, filename, heavy=self.written >= LARGE, linked=linked)
             if self.written > file.store.conf.keep_cache_size:
                 files.forget(self._unnamed.fd)
         except OSError as error:

@@ -21,11 +21,15 @@ turn, in which whatever has arrived is taken as far as he is.
 
 import contextlib
 import os
+from collections.abc import Callable
 
 from swift.storage import files, syncs
 
 #: file systems in which an fsync brings all to disk that happened before it
 _ORDERED = frozenset({'xfs', 'tmpfs'})
+
+#: the header in which servers tell each other what a file system is called
+PLACE = 'X-Backend-File-System'
 
 _known: dict[tuple[int, int], bool] = {}
 
@@ -47,6 +51,21 @@ def identity(path: str) -> tuple[int, int]:
     return os.stat(path).st_dev, os.statvfs(path).f_fsid
 
 
+def _boot() -> str:
+    with contextlib.suppress(OSError), open('/proc/sys/kernel/random/boot_id', encoding='ascii') as file:
+        return file.read().strip()
+    return ''
+
+
+#: tells kernels apart, also of hosts that look alike
+BOOT = _boot()
+
+
+def named(place: tuple[int, int]) -> str:
+    """What a file system with one journal is called among processes: no other has this name; empty for one without."""
+    return f'{BOOT}/{place[0]:x}/{place[1]:x}' if BOOT and ordered(*place) else ''
+
+
 def _has_journal(number: str) -> bool:
     try:
         with open('/proc/self/mountinfo', encoding='utf-8', errors='surrogateescape') as file:
@@ -66,10 +85,13 @@ class Committer:
     def __init__(self) -> None:
         self._rounds = syncs.Rounds()
 
-    def commit(self, file: files.Unnamed, target: str, *, new: bool = False, heavy: bool = False) -> list[str]:
+    def commit(self, file: files.Unnamed, target: str, *, new: bool = False, heavy: bool = False,
+               meanwhile: Callable[[str], None] | None = None) -> list[str]:
         """Give ``file`` the name ``target``; both are on disk when this returns.
 
         ``new``: its directory is not there yet, as far as is known; ``heavy``: there is much data to wait for.
+        ``meanwhile``: called when the name is given, with what the file system is called (``named``) if all that is
+        synced there from now on brings the file along; not to wait.
         Returns the directories that were given an entry, the file's own first.
         Raises ``OSError`` if that failed; the name may then be there or not.
         """
@@ -80,13 +102,15 @@ class Committer:
             syncs.sync(fd, device=place[0])
             changed = _link(file, target, new)
             syncs.sync_directories(changed)
+            if meanwhile is not None:
+                meanwhile('')
             return changed
         if heavy:
             syncs.sync(fd, data=True, device=place[0])
         elif state.st_size:
             syncs.write_out(fd, place[0])
         changed = _link(file, target, new)
-        self._rounds.join(place, fd)
+        self._rounds.join(place, fd, None if meanwhile is None else lambda: meanwhile(named(place)))
         return changed
 
 

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from strata.wsgi.server import Server
+from swift.storage import commit
 from tests.swift_node import OBJECT, Node, at, stamp
 
 C = '/sda1/3/AUTH_a/c'
@@ -149,6 +150,22 @@ def test_a_listing_shows_the_objects_of_one_policy(node):
     other = node.container('GET', f'{C}?format=json', {policy: '0'})
     assert [entry['name'] for entry in other.json] == ['wrong']
     assert other.headers['x-backend-record-storage-policy-index'] == '0'
+
+
+def test_rows_of_what_may_not_be_on_disk_yet_are_taken_where_both_are_on_one_file_system(node, monkeypatch):
+    monkeypatch.setattr(commit, 'ordered', lambda *place: True)
+    node.container('PUT', C, at(1))
+    asked = put(node, 'o', **{'X-Backend-File-System': '?'})
+    here = asked.headers['x-backend-file-system']
+    assert asked.status == 201 and 'x-backend-file-system' not in put(node, 'p').headers
+    for name in ('another', here + '0'):
+        for method in ('PUT', 'DELETE'):
+            refused = node.container(method, f'{C}/o', {**OBJECT, **at(5), 'X-Backend-File-System': name})
+            assert refused.status == 412 and refused.headers['x-backend-file-system'] == here
+    assert names(node) == ['o', 'p']
+    assert put(node, 'q', **{'X-Backend-File-System': here}).status == 201
+    assert node.container('DELETE', f'{C}/p', {**at(6), 'X-Backend-File-System': here}).status == 204
+    assert names(node) == ['o', 'q']
 
 
 def test_objects_of_no_container_are_refused_but_in_the_clusters_own_accounts(node):

@@ -351,7 +351,7 @@ def test_containers_are_told_of_every_change(server, containers):
         told = {name: headers[name] for name in headers if name.startswith('X-') or name in ('Referer', 'User-Agent')}
         assert told == {
             'X-Size': '5', 'X-Content-Type': 'text/plain', 'X-Timestamp': when.internal, 'X-Etag': md5(b'hello'),
-            'X-Trans-Id': 'tx1', 'X-Backend-Storage-Policy-Index': '1',
+            'X-Trans-Id': 'tx1', 'X-Backend-Storage-Policy-Index': '1', 'X-Backend-File-System': '?',
             'Referer': f'PUT http://127.0.0.1:{server.port}/{DEVICE}/0/a/c/{urllib.parse.quote("ö")}',
             'User-Agent': f'object-server {os.getpid()}'}
     others.server.stop(0)

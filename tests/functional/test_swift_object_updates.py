@@ -1,9 +1,14 @@
 """Updates of containers that are not answered, or cannot be kept: what a client is told of them is true."""
 
+import tempfile
+from pathlib import Path
+
+import pytest
+
 from strata import green
 from strata.testing import wait
 from strata.wsgi.server import Server
-from swift.storage import pickles
+from swift.storage import commit, pickles
 from tests.swift_objects import ObjectHttp
 
 
@@ -45,3 +50,45 @@ def test_what_can_be_neither_told_nor_kept_is_not_acknowledged(tmp_path):
             assert server.ask(method, body=body, headers=update_for(1)).status == 507
     finally:
         server.stop()
+
+
+@pytest.fixture
+def one_journal():
+    """A directory of a file system with one journal for everything."""
+    with tempfile.TemporaryDirectory(dir='/dev/shm') as folder:
+        yield Path(folder)
+
+
+class Rows:
+    """A container server whose rows are on the file system ``place``."""
+
+    def __init__(self, place):
+        self.place, self.said = place, []
+        self.server = Server(self, ('127.0.0.1', 0), name='containers', access_log=False)
+        self.server.start()
+
+    def __call__(self, environ, start_response):
+        said = environ.get('HTTP_X_BACKEND_FILE_SYSTEM')
+        self.said.append(said)
+        status = '201 Created' if said in (None, '?', self.place) else '412 Precondition Failed'
+        start_response(status, [('Content-Length', '0'), *([('X-Backend-File-System', self.place)] if said else [])])
+        return []
+
+
+@pytest.mark.parametrize('method, body', [('PUT', b'x'), ('DELETE', None)])
+def test_rows_beside_the_object_are_written_while_it_is_brought_to_disk(one_journal, method, body):
+    server = ObjectHttp(one_journal)
+    here = commit.named(commit.identity(str(server.disk)))
+    rows = Rows(here)
+    try:
+        for _ in range(3):
+            assert server.ask(method, body=body, headers=update_for(rows.server.port)).status in (201, 204, 404)
+        assert rows.said == ['?', here, here]
+        rows.place = 'another'
+        for _ in range(2):
+            assert server.ask(method, body=body, headers=update_for(rows.server.port)).status in (201, 204, 404)
+        # told when it was on disk, and from then on in time
+        assert rows.said[3:] == [here, None, None] and not pending(server)
+    finally:
+        server.stop()
+        rows.server.stop(0)
