@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -162,7 +163,7 @@ class ContainerServer(DatabaseServer):
         said = request.headers.get(commit.PLACE)
         if said is None:
             return {}
-        place = {commit.PLACE: commit.named(commit.identity(f'{self.devices.root}/{drive}'))}
+        place = {commit.PLACE: commit.named(os.stat(f'{self.devices.root}/{drive}').st_dev)}
         if said not in ('?', place[commit.PLACE]):
             raise HttpError(412, headers=place)
         return place

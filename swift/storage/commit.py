@@ -61,9 +61,12 @@ def _boot() -> str:
 BOOT = _boot()
 
 
-def named(place: tuple[int, int]) -> str:
-    """What a file system with one journal is called among processes: no other has this name; empty for one without."""
-    return f'{BOOT}/{place[0]:x}/{place[1]:x}' if BOOT and ordered(*place) else ''
+def named(device: int) -> str:
+    """What the file system with this device number is called among processes, empty if the kernel says nothing.
+
+    As long as somebody has a file of it open, no other has this name.
+    """
+    return f'{BOOT}/{device:x}' if BOOT else ''
 
 
 def _has_journal(number: str) -> bool:
@@ -110,7 +113,7 @@ class Committer:
         elif state.st_size:
             syncs.write_out(fd, place[0])
         changed = _link(file, target, new)
-        self._rounds.join(place, fd, None if meanwhile is None else lambda: meanwhile(named(place)))
+        self._rounds.join(place, fd, None if meanwhile is None else lambda: meanwhile(named(place[0])))
         return changed
 
 

@@ -6,7 +6,6 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from strata.wsgi.server import Server
-from swift.storage import commit
 from tests.swift_node import OBJECT, Node, at, stamp
 
 C = '/sda1/3/AUTH_a/c'
@@ -152,8 +151,7 @@ def test_a_listing_shows_the_objects_of_one_policy(node):
     assert other.headers['x-backend-record-storage-policy-index'] == '0'
 
 
-def test_rows_of_what_may_not_be_on_disk_yet_are_taken_where_both_are_on_one_file_system(node, monkeypatch):
-    monkeypatch.setattr(commit, 'ordered', lambda *place: True)
+def test_rows_of_what_may_not_be_on_disk_yet_are_taken_where_both_are_on_one_file_system(node):
     node.container('PUT', C, at(1))
     asked = put(node, 'o', **{'X-Backend-File-System': '?'})
     here = asked.headers['x-backend-file-system']
