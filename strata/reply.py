@@ -1,5 +1,6 @@
 """A server's answer over a pooled connection: its head, and its body as it is asked for."""
 
+import functools
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -9,6 +10,8 @@ from strata import errors
 CHUNK_LINE = 1024
 #: from here on a body is long
 LONG = 128 * 1024
+#: heads below this size are remembered
+SHORT = 1024
 
 
 class Failed(errors.Unavailable):
@@ -56,6 +59,11 @@ def parse(raw: bytes) -> tuple[int, str, Fields, bool]:
 
     Raises ``ValueError``.
     """
+    status, reason, fields, old = _parsed(raw) if len(raw) < SHORT else _parse(raw)
+    return status, reason, Fields(fields), old
+
+
+def _parse(raw: bytes) -> tuple[int, str, Fields, bool]:
     lines = raw.decode('latin-1').split('\r\n')
     first = lines[0]
     if first[:7] != 'HTTP/1.' or first[8:9] != ' ' or not first[9:12].isdigit():
@@ -69,6 +77,10 @@ def parse(raw: bytes) -> tuple[int, str, Fields, bool]:
     if len(fields) < len(pairs):
         _join(fields, pairs)
     return int(first[9:12]), first[13:], fields, first[7] == '0'
+
+
+#: replicas answer a write in the same words
+_parsed = functools.lru_cache(256)(_parse)
 
 
 def _join(fields: Fields, pairs: list[tuple[str, str]]) -> None:

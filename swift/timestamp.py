@@ -36,11 +36,20 @@ def _parsed(value: str) -> tuple[int, int]:
     return _ticks(float(text)), int(tail, 16) if mark else 0
 
 
+_http_date = functools.lru_cache(1024)(functools.partial(formatdate, usegmt=True))
+
+
+@functools.lru_cache(1024)
+def of_header(value: str) -> 'Timestamp':
+    """The time in a header, which is read again and again on the way of a request; raises ``ValueError``."""
+    return Timestamp(value)
+
+
 @functools.total_ordering
 class Timestamp:
     """A time since 1970, in ticks, with an offset that orders what happened at the same time."""
 
-    __slots__ = ('raw', 'offset')
+    __slots__ = ('raw', 'offset', '_normal')
 
     def __init__(self, value: Value, offset: int = 0, delta: int = 0) -> None:
         """``value``: seconds, or any published form; ``offset`` is added to the value's own, ``delta`` is ticks.
@@ -60,6 +69,7 @@ class Timestamp:
             raise ValueError(f'not a time between 1970 and 2286: {value!r}')
         if not 0 <= self.offset <= HIGHEST_OFFSET:
             raise ValueError(f'the offset {self.offset} is out of range')
+        self._normal: str | None = None
 
     @classmethod
     def now(cls, offset: int = 0, delta: int = 0) -> 'Timestamp':
@@ -69,7 +79,9 @@ class Timestamp:
     @property
     def normal(self) -> str:
         """As a client sees it: ten digits, a point, five digits."""
-        return f'{self.raw // TICKS:010d}.{self.raw % TICKS:05d}'
+        if self._normal is None:
+            self._normal = f'{self.raw // TICKS:010d}.{self.raw % TICKS:05d}'
+        return self._normal
 
     @property
     def internal(self) -> str:
@@ -90,7 +102,7 @@ class Timestamp:
     @property
     def last_modified(self) -> str:
         """An HTTP date, rounded up to the second."""
-        return formatdate(self.ceil(), usegmt=True)
+        return _http_date(self.ceil())
 
     def ceil(self) -> int:
         """Seconds, rounded up."""

@@ -9,7 +9,7 @@ from swift.http import path as paths
 from swift.http import ranges
 from swift.http.headers import RequestHeaders
 from swift.http.response import HttpError, Response
-from swift.timestamp import Timestamp
+from swift.timestamp import Timestamp, of_header
 
 Environ = dict[str, Any]
 
@@ -162,7 +162,7 @@ class Request:
         """X-Timestamp; raises ``HttpError`` 400 if it is missing or malformed."""
         value = self.environ.get('HTTP_X_TIMESTAMP')
         try:
-            return Timestamp(value)     # type: ignore[arg-type]
+            return of_header(value)     # type: ignore[arg-type]
         except (ValueError, TypeError) as error:
             raise HttpError(400, 'Missing X-Timestamp header' if value is None else 'Invalid X-Timestamp header',
                             {'Content-Type': 'text/plain'}) from error

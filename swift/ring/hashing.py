@@ -2,6 +2,7 @@
 
 import configparser
 import dataclasses
+import functools
 import hashlib
 
 from swift.ring.errors import RingError
@@ -35,13 +36,17 @@ class HashPath:
 
     def digest(self, account: str, container: str | None = None, obj: str | None = None) -> bytes:
         """The sixteen bytes for an account, a container or an object; ``ValueError`` for a gap between."""
-        if obj and not container:
-            raise ValueError('container is required if object is provided')
-        names = [name for name in (account, container, obj) if name]
-        path = '/' + '/'.join(names)
-        return hashlib.md5(self.prefix + path.encode('utf-8', 'surrogateescape') + self.suffix,
-                           usedforsecurity=False).digest()
+        return _digest(self.prefix, self.suffix, account, container, obj)
 
     def hexdigest(self, account: str, container: str | None = None, obj: str | None = None) -> str:
         """As it stands in directory names on disk."""
         return self.digest(account, container, obj).hex()
+
+
+@functools.lru_cache(4096)
+def _digest(prefix: bytes, suffix: bytes, account: str, container: str | None, obj: str | None) -> bytes:
+    """Remembered: replicas of an object, and rows of a container, are asked for one after the other."""
+    if obj and not container:
+        raise ValueError('container is required if object is provided')
+    path = '/' + '/'.join([name for name in (account, container, obj) if name])
+    return hashlib.md5(prefix + path.encode('utf-8', 'surrogateescape') + suffix, usedforsecurity=False).digest()
