@@ -34,6 +34,10 @@ class Hub(eventlet.hubs.epolls.Hub):      # type: ignore[misc]
         self.watches: dict[int, Watch] = {}
         #: who gave others a turn; a cell is emptied when its greenlet goes on, or is killed
         self.paused: Cells = []
+        #: until when greenlets wait, by the hub's clock; who is not there any more was woken for that
+        self.alarms: dict[Any, float] = {}
+        #: no alarm is due before
+        self._quiet_until = float('inf')
         #: events of what is not watched
         self._found: list[tuple[int, int]] | None = None
 
@@ -44,6 +48,8 @@ class Hub(eventlet.hubs.epolls.Hub):      # type: ignore[misc]
         return self.poll.poll(seconds) if found is None else found
 
     def wait(self, seconds: float | None = None) -> None:
+        if self.alarms:
+            seconds = self._ring(seconds)
         paused, self.paused = self.paused, []
         if self.watches:
             self._watched(0 if paused else seconds)
@@ -52,12 +58,33 @@ class Hub(eventlet.hubs.epolls.Hub):      # type: ignore[misc]
         for cell in paused:
             current, cell[0] = cell[0], None
             if current is not None:
-                try:
-                    current.switch()
-                except self.SYSTEM_EXCEPTIONS:
-                    raise
-                except BaseException:
-                    self.squelch_generic_exception(sys.exc_info())
+                self._go_on(current)
+
+    def _go_on(self, current: Any) -> None:
+        try:
+            current.switch()
+        except self.SYSTEM_EXCEPTIONS:
+            raise
+        except BaseException:
+            self.squelch_generic_exception(sys.exc_info())
+
+    def alarm(self, current: Any, seconds: float) -> None:
+        """Wake a greenlet after that time, unless it is taken out of ``alarms`` before."""
+        due = self.alarms[current] = self.clock() + seconds
+        if due < self._quiet_until:
+            self._quiet_until = due
+
+    def _ring(self, seconds: float | None) -> float:
+        """Wake whom it is time for; how long to wait for events then, at most ``seconds``."""
+        now = self.clock()
+        if now >= self._quiet_until:
+            for current in [each for each, due in self.alarms.items() if due <= now]:
+                if self.alarms.pop(current, None) is not None:      # who was woken may have let another go
+                    self._go_on(current)
+            self._quiet_until = min(self.alarms.values(), default=float('inf'))
+            return 0      # they may have set timers
+        left = self._quiet_until - now
+        return left if seconds is None else min(left, seconds)
 
     def _watched(self, seconds: float | None) -> None:
         watches, told, others = self.watches, [], []
@@ -183,25 +210,20 @@ class Watch:
 def any_ready(watches: Iterable[Watch], seconds: float) -> bool:
     """Wait until one of several is ready; ``False`` if none was for ``seconds``."""
     hub, current = eventlet.hubs.get_hub(), greenlet.getcurrent()
-    over: list[bool] = []
-
-    def end() -> None:
-        over.append(True)
-        current.switch()
     mine = list(watches)
     if any(watch._reader is not None for watch in mine):
         raise RuntimeError(TWO)
     for watch in mine:
         watch._reader = current
-    timer = hub.schedule_call_global(max(0.0, seconds), end)
+    hub.alarm(current, seconds)
     try:
         hub.switch()
     finally:
-        timer.cancel()
+        in_time = hub.alarms.pop(current, None) is not None
         for watch in mine:
             if watch._reader is current:
                 watch._reader = None
-    return not over
+    return in_time
 
 
 def readable(fileno: int) -> None:
