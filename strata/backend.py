@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 from strata import errors, green
 from strata.reply import Answer, Broken, ConnectFailed, Failed, Fields, TimedOut, parse, where
-from strata.wsgi.wire import READ, Disconnected, Wire
+from strata.wsgi.wire import FIRST, Disconnected, Wire
 
 #: an answer's head must fit
 HEAD_BYTES = 128 * 1024
@@ -73,7 +73,7 @@ class _Line(Wire):
         """Take what has come into the buffer; whether there is anything, or the end."""
         if not self._watch.ready:
             return False
-        data = self._take(READ)
+        data = self._take(FIRST)
         if data is None:
             return False
         self.buffer += data
@@ -361,7 +361,7 @@ class Exchange:
                     self.fail(Broken, f'answered what is no HTTP: {error}')
             if len(line.buffer) > HEAD_BYTES:
                 self.fail(Broken, 'answered with too long a head')
-            data = line.receive(seconds)
+            data = line.receive(seconds, FIRST)
             if not data:
                 if line.expired:
                     self.fail(TimedOut, f'did not answer within {seconds} s')

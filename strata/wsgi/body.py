@@ -109,7 +109,7 @@ class Body:
         if len(self._held) >= size:
             data, self._held = self._held[:size], self._held[size:]
             return data
-        pieces, missing = [self._held], size - len(self._held)
+        pieces, missing = [self._held] if self._held else [], size - len(self._held)
         self._held = b''
         while missing > 0:
             data = self._next()

@@ -10,7 +10,7 @@ from strata.wsgi.body import EMPTY, Body, Chunked, Sized
 from strata.wsgi.exchange import Exchange, FileWrapper
 from strata.wsgi.head import HEADERS_TOO_LARGE, Head, Refused, parse
 from strata.wsgi.limits import Limits
-from strata.wsgi.wire import Wire
+from strata.wsgi.wire import FIRST, Wire
 
 #: how long, and how much, a client may go on sending after its request was refused
 LINGER_TIME, LINGER_BYTES = 2.0, 16 << 20
@@ -102,7 +102,7 @@ class Connection:
         wire, limits = self.wire, self._limits
         self.idle = not wire.buffer
         if self.idle:
-            wire.buffer = wire.receive(limits.header_time if first else limits.idle_time)
+            wire.buffer = wire.receive(limits.header_time if first else limits.idle_time, FIRST)
             if not wire.buffer:
                 return b''
         self.idle = False
