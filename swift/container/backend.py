@@ -20,7 +20,9 @@ from swift.timestamp import ZERO, Timestamp, decode, encode
 _COLUMNS = 'name, created_at, size, content_type, etag, deleted, storage_policy_index'
 _INSERT = f'INSERT INTO object ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)'  # noqa: S608
 _KNOWN = (f'SELECT ROWID, {_COLUMNS} FROM object '  # noqa: S608
-          'WHERE deleted IN (0, 1) AND name = ? AND storage_policy_index = ?')
+          'WHERE deleted IN (0, 1) AND name IN ({})')
+#: names asked for in one statement
+_NAMES = 100
 
 #: sync points of container-sync; both return to -1 when its target changes
 SYNC_POINTS = ('x_container_sync_point1', 'x_container_sync_point2')
@@ -106,18 +108,21 @@ class ContainerBroker(Broker):
             key = row['name'], row.get('storage_policy_index', 0)
             other = newest.get(key)
             newest[key] = row if other is None else merged(other, row) or other
-        for (name, index), row in newest.items():
-            known = connection.execute(_KNOWN, (name, index)).fetchall()
-            if known:
-                for old in known:
-                    row = merged(_row_item(old), row)
-                    if row is None:
-                        break
+        known = _known(connection, list(dict.fromkeys(name for name, _ in newest)))
+        gone, come = [], []
+        for key, row in newest.items():
+            olds = known.get(key, ())
+            for old in olds:
+                row = merged(_row_item(old), row)
                 if row is None:
-                    continue
-                connection.executemany('DELETE FROM object WHERE ROWID = ?', [(old[0],) for old in known])
-            connection.execute(_INSERT, (name, row['created_at'], row['size'], row['content_type'], row['etag'],
-                                         row['deleted'], index))
+                    break
+            if row is None:
+                continue
+            gone += [(old[0],) for old in olds]
+            come.append((key[0], row['created_at'], row['size'], row['content_type'], row['etag'], row['deleted'],
+                         key[1]))
+        connection.executemany('DELETE FROM object WHERE ROWID = ?', gone)
+        connection.executemany(_INSERT, come)
 
     def list_objects(self, page: Page, storage_policy_index: int) -> list[listing.Row]:
         """(name, times, size, content type, etag) each, or (name,) of a subdirectory."""
@@ -197,6 +202,16 @@ class ContainerBroker(Broker):
                 run_script(connection, schema.SHARD_RANGE)
         self.writing(change)
         return True
+
+
+def _known(connection: sqlite3.Connection, names: list[str]) -> dict[tuple[str, int], list[listing.Row]]:
+    """The rows that a container has of these names, by name and storage policy."""
+    found: dict[tuple[str, int], list[listing.Row]] = {}
+    for start in range(0, len(names), _NAMES):
+        some = names[start:start + _NAMES]
+        for row in connection.execute(_KNOWN.format(','.join('?' * len(some))), some):
+            found.setdefault((row[1], row[7]), []).append(row)
+    return found
 
 
 def _row_item(row: listing.Row) -> Item:
