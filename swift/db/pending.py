@@ -90,26 +90,25 @@ def append(path: str, row: Row) -> tuple[int, syncs.Key] | None:
     return descriptor, (found.st_dev, found.st_ino)
 
 
-def _bring(descriptor: int, *, device: int, meanwhile: Callable[[], None]) -> None:
-    """What a file holds is on disk; where one sync does for several files, with those that come together."""
-    place = device, os.fstatvfs(descriptor).f_fsid
-    if not commit.ordered(*place):
-        syncs.sync(descriptor, data=True, device=device)
-        return
-    syncs.await_written(descriptor, device)
-    os.utime(descriptor)      # a change after the data of all of them, so that the sync of the last brings them along
-    _TOGETHER.join(place, descriptor)
+def _bring(descriptors: list[int], *, device: int, meanwhile: Callable[[], None]) -> None:
+    """What files hold is on disk; several are of one file system on which one sync does for all."""
+    last = descriptors[-1]
+    if len(descriptors) > 1:
+        for each in descriptors[:-1]:
+            syncs.await_written(each, device)
+        os.utime(last)      # a change after the data of all of them, which its sync brings along
+    syncs.sync(last, data=len(descriptors) == 1, device=device)
 
 
-_TOGETHER = syncs.Rounds()
-#: the rows of a file that come together are brought to disk together
+#: one sync for the rows of a file that come together, or of all files of a file system
 _ROUNDS = syncs.Rounds(_bring, files.begin_writing)
 
 
 def finish(descriptor: int, key: syncs.Key) -> None:
     """Close a file whose content is on disk then; raises ``OSError``."""
     try:
-        _ROUNDS.join(key, descriptor)
+        place = key[0], os.fstatvfs(descriptor).f_fsid
+        _ROUNDS.join(place if commit.ordered(*place) else key, descriptor, inode=key[1])
     finally:
         os.close(descriptor)
 

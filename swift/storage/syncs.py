@@ -237,14 +237,15 @@ def await_written(fd: int, device: int) -> None:
 class _Round:
     """One sync, and those who wait for it."""
 
-    __slots__ = ('beginning', 'error', 'fd', 'over', 'waiting')
+    __slots__ = ('beginning', 'error', 'files', 'over', 'waiting')
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self) -> None:
         #: who has something to do once it has begun, and who waits for its end
         self.beginning: list[list[Any]] = []
         self.waiting: list[list[Any]] = []
         self.error: OSError | None = None
-        self.fd = fd
+        #: of each file the descriptor of who came last, the last of all at the end; -1 for one that was closed
+        self.files: dict[int, int] = {}
         self.over = False
 
 
@@ -256,28 +257,36 @@ class Rounds:
 
     def __init__(self, action: Callable[..., None] | None = None,
                  prepare: Callable[[int], None] | None = None) -> None:
-        """``action``: what is done with a file in place of ``sync``, called as it is; ``prepare``: before the turn."""
+        """``action``: what is done in place of ``sync`` of the last file, called as that is, with all files;
+        ``prepare``: with each file that comes.
+        """
         self._action = action
         self._prepare = prepare
         self._next: dict[Key, _Round] = {}
         self._running: dict[Key, _Round] = {}
 
-    def join(self, key: Key, fd: int, meanwhile: Callable[[], None] | None = None) -> None:
+    def join(self, key: Key, fd: int, meanwhile: Callable[[], None] | None = None, *, inode: int = 0) -> None:
         """Wait for a sync that begins after this was called.  Raises ``OSError``, or what ``meanwhile`` does.
 
         Of those with the same ``key`` who come together the last one's file is
         synced, which is to be enough for all of them.  ``meanwhile`` is not to wait: all of them would.
+        ``inode`` tells files apart where the action takes all of them.
         """
         joined = self._next.get(key)
+        mine = joined or _Round()
+        if self._prepare is not None and inode not in mine.files:
+            self._prepare(fd)
+        mine.files.pop(inode, None)
+        mine.files[inode] = fd
         if joined is None:
-            self._lead(key, fd, meanwhile)
+            self._next[key] = mine
+            self._lead(key, mine, meanwhile)
             return
-        joined.fd = fd      # it has not begun
         try:
             green.pause(joined.waiting if meanwhile is None else joined.beginning)
         except BaseException:
-            if joined.fd == fd:
-                joined.fd = -1      # ours is about to be closed
+            if joined.files[inode] == fd:
+                joined.files[inode] = -1      # ours is about to be closed
             raise
         if meanwhile is not None and joined.error is None:
             meanwhile()
@@ -286,8 +295,7 @@ class Rounds:
         if joined.error is not None:
             raise joined.error
 
-    def _lead(self, key: Key, fd: int, meanwhile: Callable[[], None] | None) -> None:
-        mine = self._next[key] = _Round(fd)
+    def _lead(self, key: Key, mine: _Round, meanwhile: Callable[[], None] | None) -> None:
         failures: list[Exception] = []
 
         def begun() -> None:
@@ -298,15 +306,17 @@ class Rounds:
                 except Exception as error:      # nobody's but ours
                     failures.append(error)
         try:
-            if self._prepare is not None:
-                self._prepare(fd)
             green.turn()
             while (before := self._running.get(key)) is not None:
                 green.pause(before.waiting)
             self._running[key] = self._next.pop(key)
-            if mine.fd < 0:
+            descriptors = list(mine.files.values())
+            if -1 in descriptors:
                 raise OSError(errno.EBADF, 'its file was closed')
-            (self._action or sync)(mine.fd, device=key[0], meanwhile=begun)
+            if self._action is not None:
+                self._action(descriptors, device=key[0], meanwhile=begun)
+            else:
+                sync(descriptors[-1], device=key[0], meanwhile=begun)
         except BaseException as error:
             mine.error = error if isinstance(error, OSError) else OSError(errno.EINTR, 'a sync was given up')
             raise
