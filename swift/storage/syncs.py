@@ -258,7 +258,7 @@ class Rounds:
     def __init__(self, action: Callable[..., None] | None = None,
                  prepare: Callable[[int], None] | None = None) -> None:
         """``action``: what is done in place of ``sync`` of the last file, called as that is, with all files;
-        ``prepare``: with each file that comes.
+        ``prepare``: with a file when another one comes.
         """
         self._action = action
         self._prepare = prepare
@@ -274,8 +274,10 @@ class Rounds:
         """
         joined = self._next.get(key)
         mine = joined or _Round()
-        if self._prepare is not None and inode not in mine.files:
-            self._prepare(fd)
+        if self._prepare is not None and mine.files and inode not in mine.files:
+            last = next(reversed(mine.files.values()))
+            if last >= 0:
+                self._prepare(last)
         mine.files.pop(inode, None)
         mine.files[inode] = fd
         if joined is None:

@@ -264,6 +264,28 @@ def test_whoever_loses_the_file_that_was_to_be_synced_is_told(tmp_path):
     assert outcomes == ['told']
 
 
+def test_what_is_to_be_done_meanwhile_is_done_by_each_before_he_goes_on(tmp_path, way):
+    rounds, seen, fails = syncs.Rounds(), [], []
+
+    def one(number):
+        def meanwhile():
+            seen.append(number)
+            if number == fails[-1]:
+                raise ValueError(number)
+        with open(tmp_path / f'{number}', 'wb') as file:
+            try:
+                rounds.join((os.fstat(file.fileno()).st_dev, 0), file.fileno(), meanwhile)
+                assert number in seen
+                seen.append('done')
+            except ValueError:
+                seen.append('failed')
+    for number in range(3):
+        seen.clear()
+        fails.append(number)
+        green.Pool(3).map(one, range(3))
+        assert sorted(map(str, seen)) == ['0', '1', '2', 'done', 'done', 'failed']
+
+
 @pytest.mark.parametrize('journal', [True, False])
 def test_a_file_that_cannot_be_committed_does_not_stop_the_others(tmp_path, monkeypatch, journal):
     monkeypatch.setattr(commit, 'ordered', lambda *device: journal)
