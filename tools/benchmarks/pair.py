@@ -41,6 +41,14 @@ def login(url: str, user: str, key: str) -> tuple[str, str]:
         return answer.headers['X-Storage-Url'], answer.headers['X-Auth-Token']
 
 
+def interpreter(name: str, venv: str) -> str:
+    """The Python of one of the two; ours is that of ``tools/test setup``, if it was run."""
+    own = ROOT / '.venv' / 'bin' / 'python'
+    if name == 'ours':
+        return str(own) if own.exists() else sys.executable
+    return str(Path(venv) / 'bin' / 'python')
+
+
 def free_port() -> int:
     """A port that was free a moment ago."""
     with socket.socket() as probe:
@@ -53,7 +61,7 @@ class Cluster:
 
     def __init__(self, name: str, folder: Path, venv: str) -> None:
         self.name, self.folder = name, folder
-        self.python = sys.executable if name == 'ours' else str(Path(venv) / 'bin' / 'python')
+        self.python = interpreter(name, venv)
         self.venv = Path(venv)
         self.ports = {kind: free_port() for kind in (*KINDS, 'proxy', 'memcached')}
         self.processes: list[subprocess.Popen[bytes]] = []
