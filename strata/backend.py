@@ -118,6 +118,10 @@ class Pool:
         """
         return self.begin(ip, port, method, path, headers, body, timeout).answer()
 
+    def has_idle(self, ip: str, port: int) -> bool:
+        """Whether a request to this server need not wait for a new connection."""
+        return self._owner == os.getpid() and bool(self._idle.get((ip, port)))
+
     def begin(self, ip: str, port: int, method: str, path: str, headers: Headers | None = None,
               body: bytes | None = None, timeout: float = 10.0) -> 'Exchange':
         """Send a whole request; its answer can be waited for later."""

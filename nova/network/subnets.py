@@ -19,7 +19,7 @@ from strata.context import Context
 from strata.db import retried
 
 #: the smallest MTU that each version of IP allows
-LEAST_MTU = {4: 68, 6: 1280}
+LEAST_MTU = {4: networks.LEAST_MTU, 6: 1280}
 MOST_NAMESERVERS = 5
 MOST_ROUTES = 20
 

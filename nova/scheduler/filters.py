@@ -40,7 +40,7 @@ def is_requested(host: HostState, spec: Spec) -> str | None:
 
 
 @filter('SameHostFilter')
-def is_shared(host: HostState, spec: Spec) -> str | None:
+def is_beside(host: HostState, spec: Spec) -> str | None:
     """Beside one of the project's servers that the hint ``same_host`` names."""
     return None if spec.beside is None or host.host in spec.beside else 'without the servers to be beside'
 

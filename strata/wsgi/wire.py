@@ -15,7 +15,7 @@ from strata import green
 #: what one greenlet may move before others get a turn
 FAIR_SHARE = 1 << 20
 READ = 1 << 16
-#: and of a message's beginning: its head, and a body of that size
+#: bytes asked for where a message begins: its head, and a body of ``READ`` with it
 FIRST = READ + (1 << 15)
 #: what a pipe holds at most: as much as everybody may ask for
 PIPE = 1 << 20

@@ -195,9 +195,14 @@ class Update:
             exchange.close()
 
     def begin(self, where: str) -> None:
-        """Tell those whose rows are on the file system ``where``, on which the object is; it may not be on disk yet."""
+        """Tell those whose rows are on the file system ``where``, on which the object is; it may not be on disk yet.
+
+        Others wait for the caller, so whoever cannot be told without a new connection is told by ``finish``.
+        """
+        updates = self._updates
         for target in self.targets:
-            if where and target is not None and self._updates.place(target) == where:
+            if where and target is not None and updates.place(target) == where \
+                    and updates.pool.has_idle(target.ip, target.port):
                 exchange = self._ask(target, where)
                 if exchange is not None:
                     self._asked[target] = exchange

@@ -257,8 +257,9 @@ class Rounds:
 
     def __init__(self, action: Callable[..., None] | None = None,
                  prepare: Callable[[int], None] | None = None) -> None:
-        """``action``: what is done in place of ``sync`` of the last file, called as that is, with all files;
-        ``prepare``: with a file when another one comes.
+        """``action(descriptors, device=, meanwhile=)``: done with all files, in place of ``sync`` of the last one.
+
+        ``prepare(descriptor)``: called with a file when another one joins it.
         """
         self._action = action
         self._prepare = prepare

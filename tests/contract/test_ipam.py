@@ -99,6 +99,19 @@ def test_two_routers_cannot_both_be_the_gateway_of_a_subnet(cloud):
     assert got.count('joined') == 1
 
 
+def test_gateways_have_an_address_of_a_subnet_that_is_made_meanwhile(cloud):
+    public = cloud.make(cloud.root, 'network', **{'router:external': True})
+    workers = [green.spawn(cloud.make, cloud.root, 'router', external_gateway_info={'network_id': public['id']})
+               for _ in range(8)]
+    workers.insert(4, green.spawn(cloud.make, cloud.root, 'subnet', network_id=public['id'], ip_version=4,
+                                  cidr='203.0.113.0/24'))
+    for worker in workers:
+        worker.wait(60)
+    infos = [router['external_gateway_info'] for router in cloud.ask(cloud.root, 'GET', '/routers')['routers']]
+    held = [address['ip_address'] for info in infos for address in info['external_fixed_ips']]
+    assert len(infos) == len(held) == len(set(held)) == 8
+
+
 def test_deleting_a_subnet_while_addresses_are_taken_leaves_no_orphan(cloud):
     here = subnet(cloud, '10.0.0.0/24')
     workers = [green.spawn(attempt, cloud, here) for _ in range(10)]

@@ -4,6 +4,7 @@ The hypervisor and the network driver are the fakes.  Keystone and glance are
 played by ``People`` and ``Pictures``, which keep what the tests give them.
 """
 
+import contextlib
 import datetime
 import io
 import json
@@ -249,3 +250,14 @@ class Cloud:
         answer = self.call('POST', f'/servers/{id}/action', {action: arguments}, **options)
         assert answer.status == status, answer.body
         return answer
+
+
+@contextlib.contextmanager
+def running(path: pathlib.Path) -> Iterator[Cloud]:
+    """A cloud with a flavor, whose workers run as long as the block."""
+    made = Cloud(path)
+    try:
+        made.flavor()
+        yield made.start()
+    finally:
+        made.close()

@@ -7,25 +7,12 @@ import struct
 import pytest
 
 from nova.network.drivers import state as states
-from tests import sandbox
 from tests.sandbox import EGRESS, network, new_id, new_mac, port, subnet, within
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason='needs root')]
 
 PING6 = states.SecurityRule(direction='ingress', ethertype='IPv6', protocol='icmpv6', port_range_min=128,
                             port_range_max=0)
-
-
-@pytest.fixture(scope='module')
-def shared():
-    with sandbox.Sandbox() as here:
-        yield here
-
-
-@pytest.fixture
-def host(shared):
-    yield shared
-    shared.clear()
 
 
 def foot(net, *, mac=None, servers=()):

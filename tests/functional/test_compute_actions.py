@@ -6,16 +6,13 @@ from nova.db.servers import fault
 from nova.virt.driver import Unbuildable
 from nova.virt.libvirt.connection import Refused
 from strata.testing import wait
-from tests.functional.nova_cloud import Cloud
+from tests.functional.nova_cloud import running
 
 
 @pytest.fixture
 def cloud(tmp_path):
-    made = Cloud(tmp_path)
-    made.flavor()
-    made.start()
-    yield made
-    made.close()
+    with running(tmp_path) as made:
+        yield made
 
 
 @pytest.mark.parametrize('actions, status', [

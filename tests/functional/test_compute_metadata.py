@@ -3,16 +3,13 @@
 import pytest
 
 from strata import green
-from tests.functional.nova_cloud import Cloud
+from tests.functional.nova_cloud import running
 
 
 @pytest.fixture
 def cloud(tmp_path):
-    made = Cloud(tmp_path)
-    made.flavor()
-    made.start()
-    yield made
-    made.close()
+    with running(tmp_path) as made:
+        yield made
 
 
 @pytest.fixture

@@ -7,18 +7,15 @@ from nova import conf
 from nova.db.servers import Server
 from strata import errors
 from strata.testing import wait
-from tests.functional.nova_cloud import Cloud
+from tests.functional.nova_cloud import Cloud, running
 
 ADMIN = {'who': 'admin', 'user': 'root', 'project': 'admin'}
 
 
 @pytest.fixture
 def cloud(tmp_path):
-    made = Cloud(tmp_path)
-    made.flavor()
-    made.start()
-    yield made
-    made.close()
+    with running(tmp_path) as made:
+        yield made
 
 
 def services(cloud, version='2.53', query='?binary=nova-compute'):

@@ -5,27 +5,21 @@ import base64
 import pytest
 
 from strata.testing import wait
-from tests.functional.nova_cloud import Cloud
+from tests.functional.nova_cloud import running
 
 
 @pytest.fixture
 def cloud(tmp_path):
-    made = Cloud(tmp_path)
-    made.flavor()
-    made.start()
-    yield made
-    made.close()
+    with running(tmp_path) as made:
+        yield made
 
 
 @pytest.fixture(scope='module')
 def empty(tmp_path_factory):
     """A cloud for requests that must change nothing."""
-    made = Cloud(tmp_path_factory.mktemp('empty'))
-    made.flavor()
-    made.images.add()
-    made.start()
-    yield made
-    made.close()
+    with running(tmp_path_factory.mktemp('empty')) as made:
+        made.images.add()
+        yield made
 
 
 def test_a_server_becomes_active_with_an_address(cloud):

@@ -22,12 +22,6 @@ from tests.sandbox import EGRESS, network, new_id, new_mac, port, subnet
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason='needs root')]
 
 
-@pytest.fixture(scope='module')
-def shared():
-    with sandbox.Sandbox() as here:
-        yield here
-
-
 @pytest.fixture
 def host(shared):
     yield shared

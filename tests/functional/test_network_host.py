@@ -15,18 +15,6 @@ from tests.sandbox import EGRESS, PING, network, new_id, new_mac, port, subnet, 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason='needs root')]
 
 
-@pytest.fixture(scope='module')
-def shared():
-    with sandbox.Sandbox() as here:
-        yield here
-
-
-@pytest.fixture
-def host(shared):
-    yield shared
-    shared.clear()
-
-
 def plugged(host, net):
     """The network applied, with a guest in each of its ports."""
     guests = [host.guest(one).configure() for one in net.ports]

@@ -29,12 +29,6 @@ def shared():
 
 
 @pytest.fixture
-def host(shared):
-    yield shared
-    shared.clear()
-
-
-@pytest.fixture
 def public(host):
     net = network(subnet('172.31.201.0/24', gateway_ip='172.31.201.1', dhcp_address=None, enable_dhcp=False),
                   external=True, host_gateway=True)
