@@ -68,6 +68,8 @@ def test_servers_are_booted_listed_and_removed(cloud):
     assert rows['GET /servers/detail, 6 servers']['failures'] == 0
     again = bench(cloud, 'detail', '--servers', '1')
     assert again['servers, POST until there are 1']['requests'] == 1
+    done = run('--data-dir', cloud, 'active', '--image', 'none such')
+    assert (done.returncode, done.stderr) == (1, 'tools/bench: The cloud has no active image none such.\n')
 
 
 def test_every_process_has_its_memory(cloud):

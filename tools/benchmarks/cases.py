@@ -28,6 +28,8 @@ class Bench:
     servers: list[int]
     singles: int
     burst: int
+    #: name or id of the image to boot from; the smallest if none is named
+    image: str | None = None
 
     def meter(self) -> processes.Meter:
         """The CPU of the cloud's daemons, where they are known."""
@@ -86,7 +88,7 @@ def _fresh(cloud: Cloud) -> str:
 
 def active(bench: Bench) -> Iterator[Row]:
     """From POST to ACTIVE, one after another, then a burst."""
-    with estate(bench.cloud) as made:
+    with estate(bench.cloud, bench.image) as made:
         yield _one_by_one(bench, made)
         made.clear()
         yield _burst(bench, made)
@@ -116,7 +118,7 @@ def _burst(bench: Bench, made: Estate) -> Row:
 
 def detail(bench: Bench) -> Iterator[Row]:
     """A page with all of 100 and of 1,000 servers."""
-    with estate(bench.cloud) as made:
+    with estate(bench.cloud, bench.image) as made:
         for wanted in sorted(bench.servers):
             with bench.meter() as meter:
                 timing = made.fill(wanted, 900)
@@ -139,7 +141,7 @@ def detail(bench: Bench) -> Iterator[Row]:
 
 def guest(bench: Bench) -> Iterator[Row]:
     """From POST to ACTIVE and to the greeting of the guest's SSH server, on a real hypervisor."""
-    with estate(bench.cloud, external=True) as made:
+    with estate(bench.cloud, bench.image, external=True) as made:
         actives, greetings = [], []
         for _ in range(bench.singles):
             seconds, address = _boot(made)

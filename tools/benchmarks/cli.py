@@ -37,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument('--servers', type=lambda text: [int(one) for one in text.split(',')],
                      help='lists of so many servers (100,1000); needs as much room on the hosts')
     top.add_argument('--singles', type=int, help='servers booted one after another (20; 3 on a real hypervisor)')
+    top.add_argument('--image', help='name or id of the image that servers boot from; default: the smallest')
     top.add_argument('--burst', type=int, default=50, help='servers booted at once (%(default)s)')
     return top
 
@@ -84,7 +85,7 @@ def measure(options: argparse.Namespace) -> Iterator[Row]:
 def _bench(options: argparse.Namespace, cloud: Cloud, data_dir: str | None, driver: str | None) -> Bench:
     singles = options.singles or (20 if driver == 'fake' else 3)
     return Bench(cloud, data_dir, driver, options.seconds, options.threads, options.servers or [100, 1000],
-                 singles, options.burst)
+                 singles, options.burst, options.image)
 
 
 def _fitting(bench: Bench) -> list[str]:

@@ -18,13 +18,14 @@ UNLIMITED = -1
 class Estate:
     """What the measurements of servers stand on."""
 
-    def __init__(self, cloud: Cloud, *, name: str, external: bool) -> None:
+    def __init__(self, cloud: Cloud, *, name: str, external: bool, image: str | None = None) -> None:
         self.cloud, self.name = cloud, name
         self.flavor = min(cloud.get('compute', '/flavors/detail')['flavors'],
                           key=lambda one: (one['ram'], one['disk'], one['vcpus']))
-        images = [one for one in cloud.get('image', '/images', limit=100)['images'] if one['status'] == 'active']
+        images = [one for one in cloud.get('image', '/images', limit=100)['images']
+                  if one['status'] == 'active' and image in (None, one['name'], one['id'])]
         if not images:
-            raise Trouble('The cloud has no active image to boot from.')
+            raise Trouble(f'The cloud has no active image {image or "to boot from"}.')
         self.image = min(images, key=lambda one: one['size'] or 0)
         self.network = cloud.call('POST', 'network', '/networks', {'network': {'name': name}})['network']
         self.subnet = cloud.call('POST', 'network', '/subnets', {'subnet': {
@@ -123,7 +124,7 @@ class Estate:
 
 
 @contextlib.contextmanager
-def estate(admin: Cloud, *, external: bool = False) -> Iterator[Estate]:
+def estate(admin: Cloud, image: str | None = None, *, external: bool = False) -> Iterator[Estate]:
     """A project with raised quotas; where making one is not allowed, the caller's own with the quotas it has."""
     name = f'bench-{int(time.time())}'
     try:
@@ -135,7 +136,7 @@ def estate(admin: Cloud, *, external: bool = False) -> Iterator[Estate]:
         project = None
     try:
         cloud = _member(admin, project) if project else admin
-        made = Estate(cloud, name=name, external=external)
+        made = Estate(cloud, name=name, external=external, image=image)
         try:
             yield made
         finally:
